@@ -1,0 +1,94 @@
+import { verify } from "node:crypto";
+import { readCertificate, type Certificate } from "./certificate.ts";
+import { sha256Hex } from "./digest.ts";
+import { IdentityError } from "./errors.ts";
+import { basicConstraintsOf, keyUsageOf, subjectAltNameOf } from "./extensions.ts";
+import { publicKeyOf } from "./keys.ts";
+import { checkLeaf, type LeafFacts } from "./leaf.ts";
+import { keyUsageBits, oids } from "./oids.ts";
+import { parseSpiffeId } from "./spiffe-id.ts";
+import type { TrustBundle } from "./trust-bundle.ts";
+
+export interface VerifiedChain extends LeafFacts {
+  /** Lower-case hexadecimal SHA-256 of each issuing certificate's SPKI, the root's last. */
+  readonly issuers: readonly string[];
+}
+
+/** Leaf and two intermediates; the root is not part of a chain. */
+const maxChainCertificates = 3;
+
+const understoodInIssuers: ReadonlySet<string> = new Set([oids.basicConstraints, oids.keyUsage, oids.subjectAltName]);
+
+/**
+ * Validates the chain beside a signed envelope or audit block at a given time. TLS is OpenSSL's: this is for signatures that outlive a connection.
+ *
+ * Deliberately narrow instead of RFC 5280 §6: the chain is given in order, each certificate is signed by the next and the last by a root of the
+ * bundle of the leaf's own trust domain; names are compared byte for byte; ECDSA P-256 with SHA-256 only; any critical extension that is not
+ * read here (name constraints, policies) is refused.
+ * @throws {IdentityError}
+ */
+export function verifyChain(chain: readonly Uint8Array[], bundle: TrustBundle, at: Date): VerifiedChain {
+  const [leafDer, ...issuerDers] = chain;
+  if (leafDer === undefined || chain.length > maxChainCertificates) throw invalid(`it has ${chain.length} certificates`);
+  const leaf = checkLeaf(leafDer);
+  const trustDomain = leaf.identity.id.trustDomain;
+  if (trustDomain !== bundle.trustDomain) throw new IdentityError("FOREIGN_TRUST_DOMAIN", `The signer belongs to the trust domain ${trustDomain}.`);
+  const certificates = [leafDer, ...issuerDers].map(readCertificate);
+  const root = rootOf(certificates, bundle);
+  const issuers = [...certificates.slice(1), root];
+  issuers.forEach((issuer, below) => checkIssuer(issuer, below, trustDomain));
+  issuers.forEach((issuer, index) => checkSignature(certificates[index], issuer));
+  for (const certificate of [...certificates, root]) checkTime(certificate, at);
+  return { ...leaf, issuers: issuers.map((issuer) => sha256Hex(issuer.spki)) };
+}
+
+function rootOf(certificates: readonly Certificate[], bundle: TrustBundle): Certificate {
+  const top = certificates.at(-1);
+  for (const der of bundle.roots) {
+    const root = readCertificate(der);
+    if (top !== undefined && top.issuer.equals(root.subject) && isSignedBy(top, root)) return root;
+  }
+  throw new IdentityError("UNTRUSTED", `No root of ${bundle.trustDomain} signed this chain.`);
+}
+
+/** @param below how many issuing certificates lie between this one and the leaf */
+function checkIssuer(issuer: Certificate, below: number, trustDomain: string): void {
+  const constraints = basicConstraintsOf(issuer);
+  if (!constraints.isCa) throw invalidIssuer("it is not a CA");
+  if (constraints.pathLength !== null && constraints.pathLength < below) throw invalidIssuer("its path length is exceeded");
+  const usage = keyUsageOf(issuer);
+  if (usage === null || (usage.bits & keyUsageBits.keyCertSign) === 0) throw invalidIssuer("its key may not sign certificates");
+  for (const [oid, extension] of issuer.extensions) {
+    if (extension.critical && !understoodInIssuers.has(oid)) throw invalidIssuer(`it has the unknown critical extension ${oid}`);
+  }
+  for (const uri of subjectAltNameOf(issuer).uris) checkIssuerId(uri, trustDomain);
+}
+
+function checkIssuerId(uri: string, trustDomain: string): void {
+  const id = parseSpiffeId(uri);
+  if (id.segments.length > 0) throw invalidIssuer("its SPIFFE ID has a path");
+  if (id.trustDomain !== trustDomain) throw invalidIssuer("it belongs to another trust domain");
+}
+
+function checkSignature(subject: Certificate | undefined, issuer: Certificate): void {
+  if (subject === undefined || !subject.issuer.equals(issuer.subject)) throw invalid("its certificates are not in order");
+  if (!isSignedBy(subject, issuer)) throw invalid("a signature in it is wrong");
+}
+
+function isSignedBy(subject: Certificate, issuer: Certificate): boolean {
+  if (subject.signatureAlgorithm !== oids.ecdsaWithSha256) return false;
+  return verify("sha256", subject.tbs, publicKeyOf(issuer.spki), subject.signature);
+}
+
+function checkTime(certificate: Certificate, at: Date): void {
+  if (at < certificate.notBefore) throw new IdentityError("NOT_YET_VALID", `A certificate of the chain begins at ${certificate.notBefore.toISOString()}.`);
+  if (at > certificate.notAfter) throw new IdentityError("EXPIRED", `A certificate of the chain ended at ${certificate.notAfter.toISOString()}.`);
+}
+
+function invalid(why: string): IdentityError {
+  return new IdentityError("CHAIN_INVALID", `The certificate chain is refused: ${why}.`);
+}
+
+function invalidIssuer(why: string): IdentityError {
+  return new IdentityError("ISSUER_INVALID", `A certificate above the leaf is refused: ${why}.`);
+}
