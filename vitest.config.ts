@@ -1,13 +1,44 @@
 import { defineConfig } from "vitest/config";
 
+/** Dependencies of the workspace are taken from their sources, here and in every process that a test starts. */
+const conditions = ["source", "node", "import", "default"];
+const shared = {
+  ssr: { resolve: { conditions, externalConditions: ["source", "node", "import"] } },
+} as const;
+
 export default defineConfig({
-  ssr: { resolve: { conditions: ["source", "node", "import", "default"], externalConditions: ["source", "node", "import"] } },
+  ...shared,
   test: {
-    include: ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts", "test/**/*.test.ts"],
-    exclude: ["**/node_modules/**", "**/dist/**"],
-    pool: "forks",
-    execArgv: ["--conditions=source"],
-    testTimeout: 30_000,
-    hookTimeout: 90_000,
+    projects: [
+      {
+        ...shared,
+        test: {
+          name: "unit",
+          include: ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts", "scripts/**/*.test.ts"],
+          exclude: ["**/node_modules/**", "**/dist/**"],
+          pool: "forks",
+          execArgv: ["--conditions=source"],
+          testTimeout: 30_000,
+          hookTimeout: 90_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: "e2e",
+          include: ["test/**/*.test.ts"],
+          exclude: ["**/node_modules/**", "**/dist/**"],
+          pool: "forks",
+          execArgv: ["--conditions=source"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          // One constellation of seven processes at a time; a file that wants two starts two itself.
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
