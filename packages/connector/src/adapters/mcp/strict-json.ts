@@ -1,0 +1,186 @@
+/**
+ * JSON that every parser reads alike, or none.
+ *
+ * Policy judges a copy while the server parses the original bytes with a parser of its own, so that anything two parsers may read
+ * differently is refused (RFC 8259, section 4, leaves duplicate names open; Go's encoding/json matches names without regard to case):
+ * 1. UTF-8 without error and without a byte order mark.
+ * 2. No object has two names that are equal, or equal but for case, after escapes are resolved.
+ * 3. No lone surrogates.
+ * 4. Nesting at most `maxDepth`.
+ */
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
+export interface JsonObject {
+  readonly [name: string]: JsonValue;
+}
+
+export type JsonPath = readonly (string | number)[];
+export interface Span {
+  readonly path: JsonPath;
+  /** Offsets into `text`, end exclusive. */
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface StrictJson {
+  readonly kind: "value";
+  readonly text: string;
+  readonly value: JsonValue;
+  /** The original text of every value down to `spanDepth` names or indices. */
+  readonly spans: readonly Span[];
+}
+
+export type StrictJsonFault = "NOT_UTF8" | "NOT_JSON" | "DUPLICATE_NAME" | "LONE_SURROGATE" | "TOO_DEEP";
+export interface NotStrictJson {
+  readonly kind: "fault";
+  readonly fault: StrictJsonFault;
+  /** What plain JSON.parse made of it, only to address the refusal; never to judge by. */
+  readonly value: JsonValue | undefined;
+}
+
+const maxDepth = 64;
+const spanDepth = 3;
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export function parseStrictJson(bytes: Uint8Array): StrictJson | NotStrictJson {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return { kind: "fault", fault: "NOT_UTF8", value: undefined };
+  }
+  let value: JsonValue;
+  try {
+    value = parse(text);
+  } catch {
+    return { kind: "fault", fault: "NOT_JSON", value: undefined };
+  }
+  const scan = new Scan(text);
+  const fault = scan.run();
+  return fault === undefined ? { kind: "value", text, value, spans: scan.spans } : { kind: "fault", fault, value };
+}
+
+/** Equal for names that a case-insensitive parser takes for one, also U+017F (long s) and U+212A (Kelvin sign). */
+export function foldCase(name: string): string {
+  return name.toUpperCase().toLowerCase();
+}
+
+export function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The original text of the value at `path`; undefined where there is none. */
+export function sourceOf(json: StrictJson, path: JsonPath): string | undefined {
+  const span = spanOf(json, path);
+  return span === undefined ? undefined : json.text.slice(span.start, span.end);
+}
+
+export function spanOf(json: StrictJson, path: JsonPath): Span | undefined {
+  return json.spans.find((span) => span.path.length === path.length && span.path.every((step, i) => step === path[i]));
+}
+
+function parse(text: string): JsonValue {
+  const value: JsonValue = JSON.parse(text);
+  return value;
+}
+
+/** Walks text that JSON.parse accepted: the grammar is known to hold, only names, depth and positions are looked at. */
+class Scan {
+  readonly spans: Span[] = [];
+  readonly #text: string;
+  readonly #path: (string | number)[] = [];
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  run(): StrictJsonFault | undefined {
+    return this.#value();
+  }
+
+  #value(): StrictJsonFault | undefined {
+    this.#space();
+    const start = this.#at;
+    const fault = this.#body();
+    if (fault !== undefined) return fault;
+    if (this.#path.length > 0 && this.#path.length <= spanDepth) {
+      this.spans.push({ path: [...this.#path], start, end: this.#at });
+    }
+    this.#space();
+    return undefined;
+  }
+
+  #body(): StrictJsonFault | undefined {
+    const first = this.#text[this.#at];
+    if (first === "{") return this.#object();
+    if (first === "[") return this.#array();
+    if (first === '"') return this.#string().isWellFormed() ? undefined : "LONE_SURROGATE";
+    this.#literal();
+    return undefined;
+  }
+
+  #object(): StrictJsonFault | undefined {
+    if (this.#path.length >= maxDepth) return "TOO_DEEP";
+    const seen = new Set<string>();
+    this.#at += 1;
+    this.#space();
+    while (this.#text[this.#at] !== "}") {
+      this.#space();
+      const name = this.#string();
+      if (!name.isWellFormed()) return "LONE_SURROGATE";
+      const folded = foldCase(name);
+      if (seen.has(folded)) return "DUPLICATE_NAME";
+      seen.add(folded);
+      this.#space();
+      this.#at += 1; // ":"
+      const fault = this.#member(name);
+      if (fault !== undefined) return fault;
+    }
+    this.#at += 1;
+    return undefined;
+  }
+
+  #array(): StrictJsonFault | undefined {
+    if (this.#path.length >= maxDepth) return "TOO_DEEP";
+    this.#at += 1;
+    this.#space();
+    for (let index = 0; this.#text[this.#at] !== "]"; index += 1) {
+      const fault = this.#member(index);
+      if (fault !== undefined) return fault;
+    }
+    this.#at += 1;
+    return undefined;
+  }
+
+  #member(step: string | number): StrictJsonFault | undefined {
+    this.#path.push(step);
+    const fault = this.#value();
+    this.#path.pop();
+    if (this.#text[this.#at] === ",") this.#at += 1;
+    return fault;
+  }
+
+  #string(): string {
+    const start = this.#at;
+    this.#at += 1;
+    let escaped = false;
+    while (this.#text[this.#at] !== '"') {
+      if (this.#text[this.#at] === "\\") {
+        escaped = true;
+        this.#at += 1;
+      }
+      this.#at += 1;
+    }
+    this.#at += 1;
+    const source = this.#text.slice(start, this.#at);
+    return escaped ? String(parse(source)) : source.slice(1, -1);
+  }
+
+  #literal(): void {
+    while (this.#at < this.#text.length && !",]} \t\r\n".includes(this.#text.charAt(this.#at))) this.#at += 1;
+  }
+
+  #space(): void {
+    while (this.#at < this.#text.length && " \t\r\n".includes(this.#text.charAt(this.#at))) this.#at += 1;
+  }
+}

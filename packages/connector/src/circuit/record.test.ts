@@ -1,0 +1,72 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { encodeData, encodeEnd, encodeReset, RecordReader, type RecordFault } from "./record.ts";
+
+interface Read {
+  readonly data: Buffer;
+  readonly fault: RecordFault | undefined;
+  readonly ended: boolean;
+  readonly reset: number | undefined;
+}
+
+function read(chunks: readonly Buffer[]): Read {
+  const data: Buffer[] = [];
+  let ended = false;
+  let reset: number | undefined;
+  const reader = new RecordReader({
+    onData: (bytes) => data.push(bytes),
+    onEnd: () => (ended = true),
+    onReset: (code) => (reset = code),
+  });
+  let fault: RecordFault | undefined;
+  for (const chunk of chunks) fault ??= reader.push(chunk);
+  return { data: Buffer.concat(data), fault, ended, reset };
+}
+
+test("data comes out as it went in, however the stream is cut", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 })),
+      fc.integer({ min: 1, max: 17 }),
+      (writes, size) => {
+        const sent = Buffer.concat(writes);
+        const wire = Buffer.concat([...writes.map((bytes) => encodeData(bytes)), encodeEnd(BigInt(sent.length))]);
+        const chunks = Array.from({ length: Math.ceil(wire.length / size) }, (_, i) =>
+          wire.subarray(i * size, (i + 1) * size),
+        );
+        expect(read(chunks)).toStrictEqual({ data: sent, fault: undefined, ended: true, reset: undefined });
+      },
+    ),
+  );
+});
+
+test("a write larger than a record is split and arrives whole", () => {
+  const big = Buffer.alloc(200_000, 7);
+  expect(read([encodeData(big), encodeEnd(200_000n)]).data.equals(big)).toBe(true);
+});
+
+test("a reset carries its code", () => {
+  expect(read([encodeReset(9)])).toMatchObject({ reset: 9, fault: undefined });
+});
+
+describe("a direction is not whole", () => {
+  test("when its END counts other than what arrived", () => {
+    expect(read([encodeData(Buffer.from("abc")), encodeEnd(4n)])).toMatchObject({
+      fault: "COUNT_MISMATCH",
+      ended: false,
+    });
+  });
+  test("when bytes follow its END", () => {
+    expect(read([encodeEnd(0n), Buffer.of(0)])).toMatchObject({ fault: "AFTER_END" });
+  });
+});
+
+test.each([
+  ["an unknown type", Buffer.of(3, 0, 0, 0), "TYPE_UNKNOWN"],
+  ["an empty data record", Buffer.of(0, 0, 0, 0), "LENGTH_INVALID"],
+  ["a data record over 65,535", Buffer.of(0, 1, 0, 0), "LENGTH_INVALID"],
+  ["an END of another length", Buffer.of(1, 0, 0, 7), "LENGTH_INVALID"],
+  ["a RESET of another length", Buffer.of(2, 0, 0, 8), "LENGTH_INVALID"],
+])("%s is refused", (_, bytes, fault) => {
+  expect(read([bytes])).toMatchObject({ fault });
+});
