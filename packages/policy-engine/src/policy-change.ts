@@ -1,0 +1,13 @@
+/** What applying one envelope changed. */
+export interface PolicyChange {
+  /** Services whose decisions may differ now: new, replaced, removed, or no longer backed by the head. */
+  readonly services: readonly string[];
+  readonly denyListChanged: boolean;
+  readonly headAdvanced: boolean;
+}
+
+export const NO_CHANGE: PolicyChange = { services: [], denyListChanged: false, headAdvanced: false };
+
+export function isChange(change: PolicyChange): boolean {
+  return change.services.length > 0 || change.denyListChanged || change.headAdvanced;
+}
