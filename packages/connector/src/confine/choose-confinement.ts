@@ -1,0 +1,104 @@
+import { access, constants, realpath, stat } from "node:fs/promises";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
+import { ConnectorError } from "../errors.ts";
+import {
+  confinedCommand,
+  ownerOf,
+  type Confinement,
+  type ConfinementFolders,
+  type ProcessNetwork,
+} from "./confinement.ts";
+import { createPrivateHome } from "./private-home.ts";
+import { runsWell } from "./probe.ts";
+import { serviceUid } from "./service-uid.ts";
+
+export interface ConfinementNeeds {
+  readonly service: string;
+  /** As found in PATH. */
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly workingFolder: string;
+  readonly network: ProcessNetwork;
+  readonly secret: readonly string[];
+  readonly writable: readonly string[];
+}
+
+/**
+ * The strongest confinement that this machine allows and under which the command's files can be read. Each candidate is tried out with a
+ * harmless command first. Throws CONFINEMENT_UNAVAILABLE.
+ */
+export async function chooseConfinement(needs: ConfinementNeeds): Promise<Confinement> {
+  const uid = serviceUid(needs.service);
+  const candidates: readonly Confinement[] =
+    process.platform !== "linux"
+      ? []
+      : process.getuid?.() === 0
+        ? [{ kind: "own-uid", uid }, { kind: "own-uid-only", uid }, { kind: "sealed" }]
+        : [{ kind: "user-namespace" }];
+  for (const candidate of candidates) {
+    if (await isPossible(candidate, needs)) return candidate;
+  }
+  throw new ConnectorError({
+    code: "CONFINEMENT_UNAVAILABLE",
+    message: `This machine offers no way to keep ${needs.command} from the connector's key: neither an own uid nor namespaces work here.`,
+    remedy:
+      "Run as root, allow user namespaces, or say explicitly that the command is trusted like the connector itself.",
+  });
+}
+
+/** Where `command` is, as the shell would find it. Throws COMMAND_NOT_FOUND. */
+export async function findCommand(command: string, path: string, workingFolder: string): Promise<string> {
+  const folders = command.includes("/")
+    ? [workingFolder]
+    : path.split(delimiter).filter((folder) => isAbsolute(folder));
+  for (const folder of folders) {
+    const candidate = resolve(folder, command);
+    if (await isExecutableFile(candidate)) return candidate;
+  }
+  throw new ConnectorError({
+    code: "COMMAND_NOT_FOUND",
+    message: `There is no executable "${command}"${command.includes("/") ? "" : ` in ${path}`}.`,
+    remedy: "Name it by its absolute path; the confined process does not see the PATH of your shell.",
+  });
+}
+
+async function isPossible(candidate: Confinement, needs: ConfinementNeeds): Promise<boolean> {
+  await using home = await createPrivateHome(needs.service, ownerOf(candidate));
+  const folders: ConfinementFolders = { home: home.path, secret: needs.secret, writable: needs.writable };
+  // Positional parameters: no path is ever part of the script's text.
+  const script = 'cd "$1" && test -x "$2" && shift 2 && for file; do test -r "$file" || exit 1; done';
+  const check = [
+    "/bin/sh",
+    "-c",
+    script,
+    "sallyport-probe",
+    needs.workingFolder,
+    needs.command,
+    ...(await filesIn(needs)),
+  ];
+  return await runsWell(confinedCommand(candidate, folders, needs.network, check));
+}
+
+/** Arguments that name something which exists: a script, a folder to serve. */
+async function filesIn(needs: ConfinementNeeds): Promise<readonly string[]> {
+  const found = await Promise.all(
+    needs.args.map(async (argument) => {
+      if (argument.startsWith("-") || argument === "") return [];
+      const path = isAbsolute(argument) ? argument : join(needs.workingFolder, argument);
+      return await realpath(path).then(
+        (real) => [real],
+        () => [],
+      );
+    }),
+  );
+  return [...found.flat(), await realpath(needs.command)];
+}
+
+async function isExecutableFile(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
