@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 import type { Peer } from "@sallyport/mtls";
 import type { Caller } from "./caller-rule.ts";
@@ -13,12 +13,6 @@ type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>["getAuthContext"
  */
 export class AcceptedPeers {
   readonly #peers = new Map<string, { readonly peer: Peer; connections: number }>();
-  readonly #bootstrapIssuers: () => readonly Buffer[];
-
-  /** @param bootstrapRoots DER of the roots whose leaves are bootstrap credentials. */
-  constructor(bootstrapRoots: () => readonly Buffer[]) {
-    this.#bootstrapIssuers = bootstrapRoots;
-  }
 
   /** @param leaf DER, from the accepted socket. @returns call it when the connection ends. */
   add(leaf: Uint8Array, peer: Peer): () => void {
@@ -36,19 +30,10 @@ export class AcceptedPeers {
     const leaf = context.sslPeerCertificate?.raw;
     const peer = leaf === undefined ? undefined : this.#peers.get(fingerprint(leaf))?.peer;
     if (peer === undefined) return { kind: "anonymous" };
-    return { kind: this.#isBootstrap(peer) ? "bootstrap" : "svid", peer };
-  }
-
-  #isBootstrap(peer: Peer): boolean {
-    return this.#bootstrapIssuers().some((root) => peer.issuers.includes(issuerOf(root)));
+    return { kind: peer.anchor === "extra" ? "bootstrap" : "svid", peer };
   }
 }
 
 function fingerprint(der: Uint8Array): string {
   return createHash("sha256").update(der).digest("hex");
-}
-
-/** As in `Peer.issuers`: SHA-256 of the SubjectPublicKeyInfo. */
-function issuerOf(root: Buffer): string {
-  return fingerprint(new X509Certificate(root).publicKey.export({ type: "spki", format: "der" }));
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { AuditEmitter } from "@sallyport/audit-log";
+import { AuditEmitter, blockId } from "@sallyport/audit-log";
 import type { SvidSource } from "@sallyport/identity";
 import { Block, StampedBlock, type SignedBlock } from "@sallyport/proto/audit";
 import type { Bus } from "./bus.ts";
@@ -19,17 +19,19 @@ export function openAuditEmitter(options: {
     spoolDir: join(stateDir, "audit-spool"),
     vantage: role,
     identity,
-    publish: (block) => publishBlock(block, { role, emitterId: identity.current().identity.id.uri, bus }),
+    publish: (block, signal) => publishBlock(block, signal, { role, emitterId: identity.current().identity.id.uri, bus }),
     onTrouble: (error: unknown) => log.warn({ err: error }, "audit"),
   });
 }
 
 async function publishBlock(
   signedBlock: SignedBlock,
+  signal: AbortSignal,
   { role, emitterId, bus }: { readonly role: string; readonly emitterId: string; readonly bus: Bus },
 ): Promise<"stored"> {
   const { epoch, number } = Block.decode(signedBlock.block);
   const stamped = StampedBlock.encode({ signedBlock, receivedFrom: emitterId, receivedBy: emitterId, receivedAtUnixMs: Date.now() });
-  await bus.jetstream().publish(`audit.${role}`, stamped.finish(), { msgID: `${emitterId}:${epoch}:${number}` });
+  await bus.ready(signal);
+  await bus.jetstream().publish(`audit.${role}`, stamped.finish(), { msgID: blockId(emitterId, epoch, number) });
   return "stored";
 }

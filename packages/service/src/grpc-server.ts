@@ -24,6 +24,8 @@ export interface GrpcServerOptions {
   readonly clientCertificate?: "required" | "none";
   /** DER of roots that are trusted besides the bundle and mark a caller as a bootstrap credential. Default: none. */
   readonly bootstrapRoots?: () => readonly Buffer[];
+  /** Sends the root after the own chain, for clients that know its fingerprint only. Default false. */
+  readonly sendRoot?: boolean;
   /** Open connections at once. Default 256; further ones are closed unread. */
   readonly maxConnections?: number;
   /** Largest request. Default 4 MiB; a larger one fails with RESOURCE_EXHAUSTED before it is parsed. */
@@ -46,7 +48,7 @@ export class GrpcServer implements AsyncDisposable {
   readonly #options: GrpcServerOptions;
   readonly #grpc: Server;
   readonly #mtls: MtlsServer;
-  readonly #peers: AcceptedPeers;
+  readonly #peers: AcceptedPeers = new AcceptedPeers();
   readonly #tcp: TcpServer;
   readonly #sockets = new Set<Socket>();
   readonly #services: string[] = [];
@@ -67,8 +69,8 @@ export class GrpcServer implements AsyncDisposable {
       clientCertificate: options.clientCertificate ?? "required",
       group: "any",
       extraTrust: bootstrapRoots,
+      sendRoot: options.sendRoot ?? false,
     });
-    this.#peers = new AcceptedPeers(bootstrapRoots);
     this.#tcp = createServer((socket) => void this.#serve(socket));
     this.#tcp.maxConnections = options.maxConnections ?? 256;
   }
