@@ -32,7 +32,11 @@ export function checkDocument(document: PolicyDocument): void {
 function checkFiles(files: readonly (readonly [string, string])[]): void {
   limit("cedar_files", files.length, MAX_CEDAR_FILES);
   for (const [name, text] of files) {
-    if (!FILE_NAME.test(name)) invalid("cedar_files", `${JSON.stringify(name)} is not a name for a policy file: letters, digits and . _ / -, ending in .cedar`);
+    if (!FILE_NAME.test(name))
+      invalid(
+        "cedar_files",
+        `${JSON.stringify(name)} is not a name for a policy file: letters, digits and . _ / -, ending in .cedar`,
+      );
     if (!text.isWellFormed()) invalid(`cedar_files.${name}`, `${name} is not valid Unicode`);
     limit(`cedar_files.${name} (bytes)`, Buffer.byteLength(text), MAX_CEDAR_FILE_BYTES);
   }
@@ -43,13 +47,18 @@ function checkWorkload(workload: Workload, index: number): void {
   if (!isName(workload.name)) invalid(`${field}.name`, nameRule("workload", workload.name));
   limit(`${field}.roles`, workload.roles.length, MAX_ROLES_PER_WORKLOAD);
   for (const role of workload.roles) if (!isName(role)) invalid(`${field}.roles`, nameRule("role", role));
-  if (new Set(workload.roles).size !== workload.roles.length) invalid(`${field}.roles`, `workload ${workload.name} has a role twice`);
+  if (new Set(workload.roles).size !== workload.roles.length)
+    invalid(`${field}.roles`, `workload ${workload.name} has a role twice`);
 }
 
 function checkService(service: Service, index: number): void {
   const field = `services.${index}`;
   if (!isName(service.name)) invalid(`${field}.name`, nameRule("service", service.name));
-  if (!PROTOCOLS.includes(service.protocol)) invalid(`${field}.protocol`, `service ${service.name} has the protocol ${JSON.stringify(service.protocol)}; it must be mcp or tcp`);
+  if (!PROTOCOLS.includes(service.protocol))
+    invalid(
+      `${field}.protocol`,
+      `service ${service.name} has the protocol ${JSON.stringify(service.protocol)}; it must be mcp or tcp`,
+    );
   limit(`${field}.description (characters)`, service.description.length, MAX_DESCRIPTION_CHARACTERS);
 }
 

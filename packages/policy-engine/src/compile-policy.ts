@@ -55,7 +55,9 @@ function readRules(document: PolicyDocument): Map<string, WrittenRule> {
       const earlier = rules.get(rule.id);
       if (earlier !== undefined) {
         const { file: at, line } = positionIn(earlier.statement, 0);
-        throw new PolicyError("POLICY_INVALID", `the id ${rule.id} already names the rule at ${at}:${line}`, { position });
+        throw new PolicyError("POLICY_INVALID", `the id ${rule.id} already names the rule at ${at}:${line}`, {
+          position,
+        });
       }
       rules.set(rule.id, rule);
       if (rules.size > MAX_RULES) throw new PolicyError("LIMIT_EXCEEDED", `more than ${MAX_RULES} rules`, { position });
@@ -64,8 +66,15 @@ function readRules(document: PolicyDocument): Map<string, WrittenRule> {
   return rules;
 }
 
-function sliceOf(service: Service, rules: ReadonlyMap<string, WrittenRule>, workloads: readonly Workload[], previous: PreviousPolicy): Slice {
-  const relevant = [...rules.values()].filter((rule) => mattersFor(rule.json, service.name)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+function sliceOf(
+  service: Service,
+  rules: ReadonlyMap<string, WrittenRule>,
+  workloads: readonly Workload[],
+  previous: PreviousPolicy,
+): Slice {
+  const relevant = [...rules.values()]
+    .filter((rule) => mattersFor(rule.json, service.name))
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const slice: Slice = {
     service: service.name,
     version: previous.version,
@@ -75,7 +84,11 @@ function sliceOf(service: Service, rules: ReadonlyMap<string, WrittenRule>, work
     needsDenyList: previous.denyListVersion,
   };
   const size = encodeSlice(slice).length;
-  if (size > MAX_PAYLOAD_BYTES) throw new PolicyError("LIMIT_EXCEEDED", `the slice of service ${service.name} has ${size} bytes, more than ${MAX_PAYLOAD_BYTES}`);
+  if (size > MAX_PAYLOAD_BYTES)
+    throw new PolicyError(
+      "LIMIT_EXCEEDED",
+      `the slice of service ${service.name} has ${size} bytes, more than ${MAX_PAYLOAD_BYTES}`,
+    );
   const before = previous.slices.get(service.name);
   return before !== undefined && sameContent(before, slice) ? before : slice;
 }
@@ -89,7 +102,8 @@ function whoCanDialOrHost(service: Service, rules: readonly WrittenRule[], workl
   for (const { name, roles } of workloads.toSorted(byName)) {
     const workload: Workload = { name, roles: roles.toSorted() };
     const key = (individual ? [name, ...workload.roles] : workload.roles).join(" ");
-    const answer = answers.get(key) ?? (allows(engine, workload, service, "dial") || allows(engine, workload, service, "host"));
+    const answer =
+      answers.get(key) ?? (allows(engine, workload, service, "dial") || allows(engine, workload, service, "host"));
     answers.set(key, answer);
     if (answer) included.push(workload);
   }

@@ -16,7 +16,10 @@ export function createHead(input: {
   readonly denyList: DenyList;
 }): Head {
   const { sequence, timeUnixMs, policyVersion, denyList } = input;
-  const slices = [...input.slices].map(([service, slice]): [string, SliceRef] => [service, { version: slice.version, digest: digest(encodeSlice(slice)) }]);
+  const slices = [...input.slices].map(([service, slice]): [string, SliceRef] => [
+    service,
+    { version: slice.version, digest: digest(encodeSlice(slice)) },
+  ]);
   return {
     sequence,
     timeUnixMs,

@@ -1,4 +1,11 @@
-import { sign, verifyChain, verifySignature, type Svid, type TrustBundle, type VerifiedChain } from "@sallyport/identity";
+import {
+  sign,
+  verifyChain,
+  verifySignature,
+  type Svid,
+  type TrustBundle,
+  type VerifiedChain,
+} from "@sallyport/identity";
 import type { SignedEnvelope } from "@sallyport/proto/policy";
 import { PolicyError } from "./policy-error.ts";
 
@@ -36,7 +43,8 @@ export function sealEnvelope(payloadType: PayloadType, payload: Uint8Array, svid
 export function openEnvelope(envelope: SignedEnvelope, bundle: TrustBundle, at: Date): OpenedEnvelope {
   const { payloadType, payload, certificateChain, signature } = envelope;
   if (!isPayloadType(payloadType)) throw new PolicyError("ENVELOPE_INVALID", "the envelope's payload type is unknown");
-  if (payload.length > MAX_ENVELOPE_PAYLOAD_BYTES) throw new PolicyError("ENVELOPE_INVALID", "the envelope is too large");
+  if (payload.length > MAX_ENVELOPE_PAYLOAD_BYTES)
+    throw new PolicyError("ENVELOPE_INVALID", "the envelope is too large");
   if (certificateChain.length === 0 || certificateChain.length > MAX_CHAIN_CERTIFICATES) {
     throw new PolicyError("ENVELOPE_INVALID", `the envelope carries ${certificateChain.length} certificates`);
   }

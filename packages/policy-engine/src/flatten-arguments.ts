@@ -17,12 +17,17 @@ const TOO_MANY = `the arguments have more than ${MAX_ARGUMENT_NODES} values`;
 
 /** Absent arguments are an empty object, as in MCP. Anything else that is not an object is refused. */
 export function flattenArguments(value: unknown): FlattenedArguments {
-  if (value !== undefined && !isPlainObject(value)) return { kind: "refused", reason: "the arguments are not an object" };
+  if (value !== undefined && !isPlainObject(value))
+    return { kind: "refused", reason: "the arguments are not an object" };
   const flattening = new Flattening();
   const reason = flattening.add(null, value ?? {}, 1);
   if (reason !== null) return { kind: "refused", reason };
   // fromEntries defines own properties, also for a key such as __proto__.
-  return { kind: "flat", strings: Object.fromEntries(flattening.strings), numbers: Object.fromEntries(flattening.numbers) };
+  return {
+    kind: "flat",
+    strings: Object.fromEntries(flattening.strings),
+    numbers: Object.fromEntries(flattening.numbers),
+  };
 }
 
 class Flattening {
@@ -34,13 +39,19 @@ class Flattening {
   /** Null, or why the arguments cannot be judged. The path of the whole is null, which is not the path of a member named "". */
   add(path: string | null, value: unknown, depth: number): string | null {
     if (++this.#nodes > MAX_ARGUMENT_NODES) return TOO_MANY;
-    if (path !== null && path.length > MAX_ARGUMENT_PATH_CHARACTERS) return `the name of an argument is longer than ${MAX_ARGUMENT_PATH_CHARACTERS} characters`;
+    if (path !== null && path.length > MAX_ARGUMENT_PATH_CHARACTERS)
+      return `the name of an argument is longer than ${MAX_ARGUMENT_PATH_CHARACTERS} characters`;
     if (Array.isArray(value)) return this.#addMembers(path, value.length, value.entries(), depth);
     if (isPlainObject(value)) return this.#addMembers(path, Object.keys(value).length, Object.entries(value), depth);
     return this.#addScalar(path ?? "", value);
   }
 
-  #addMembers(path: string | null, count: number, members: Iterable<readonly [string | number, unknown]>, depth: number): string | null {
+  #addMembers(
+    path: string | null,
+    count: number,
+    members: Iterable<readonly [string | number, unknown]>,
+    depth: number,
+  ): string | null {
     if (depth > MAX_ARGUMENT_DEPTH) return `the arguments are nested deeper than ${MAX_ARGUMENT_DEPTH}`;
     if (this.#nodes + count > MAX_ARGUMENT_NODES) return TOO_MANY;
     this.numbers.set(join(path, "#"), count);
@@ -57,7 +68,8 @@ class Flattening {
     if (text === null) return "the arguments hold a value that JSON does not have";
     if (!text.isWellFormed()) return "an argument is not valid Unicode";
     this.#characters += path.length + text.length;
-    if (this.#characters > MAX_ARGUMENT_CHARACTERS) return `the arguments have more than ${MAX_ARGUMENT_CHARACTERS} characters`;
+    if (this.#characters > MAX_ARGUMENT_CHARACTERS)
+      return `the arguments have more than ${MAX_ARGUMENT_CHARACTERS} characters`;
     this.strings.set(path, text);
     if (typeof value === "number" && Number.isSafeInteger(value)) this.numbers.set(path, value === 0 ? 0 : value);
     return null;

@@ -11,9 +11,10 @@ const FALSE: Expr = { Value: false };
 export function optimisticRule(rule: PolicyJson): PolicyJson {
   const favour = rule.effect === "permit" ? atBest : atWorst;
   const against = rule.effect === "permit" ? atWorst : atBest;
-  const conditions = rule.conditions.map(
-    (clause): Clause =>
-      clause.kind === "when" ? { kind: "when", body: favour(clause.body) } : { kind: "unless", body: against(clause.body) },
+  const conditions = rule.conditions.map((clause): Clause =>
+    clause.kind === "when"
+      ? { kind: "when", body: favour(clause.body) }
+      : { kind: "unless", body: against(clause.body) },
   );
   return { effect: rule.effect, principal: rule.principal, action: rule.action, resource: rule.resource, conditions };
 }
@@ -49,7 +50,10 @@ type Connective =
 
 /** Extension calls are open records in the types of cedar-wasm, so a key alone does not narrow: the shape is looked at as well. */
 function connective(expression: Expr): Connective | undefined {
-  for (const [key, kind] of [["&&", "and"], ["||", "or"]] as const) {
+  for (const [key, kind] of [
+    ["&&", "and"],
+    ["||", "or"],
+  ] as const) {
     const pair: unknown = Reflect.get(expression, key);
     if (isPair(pair)) return { kind, left: pair.left, right: pair.right };
   }

@@ -1,5 +1,13 @@
 import { serviceId, workloadId, type Svid } from "@sallyport/identity";
-import { DenyList, Head, type DenyEntry, type PolicyDocument, type SignedEnvelope, type Slice, type Subject } from "@sallyport/proto/policy";
+import {
+  Head,
+  type DenyEntry,
+  type DenyList,
+  type PolicyDocument,
+  type SignedEnvelope,
+  type Slice,
+  type Subject,
+} from "@sallyport/proto/policy";
 import { createTestAuthority, type TestAuthority } from "@sallyport/testing";
 import { compilePolicy, encodeSlice } from "./compile-policy.ts";
 import { createHead, encodeDenyList } from "./create-head.ts";
@@ -28,12 +36,20 @@ export class PolicyAuthority {
   }
 
   state(graceMs?: number): PolicyState {
-    return new PolicyState({ bundle: () => this.authority.bundle, now: () => this.nowMs, ...(graceMs === undefined ? {} : { graceMs }) });
+    return new PolicyState({
+      bundle: () => this.authority.bundle,
+      now: () => this.nowMs,
+      ...(graceMs === undefined ? {} : { graceMs }),
+    });
   }
 
   compile(document: PolicyDocument): void {
     const version = ++this.#policyVersion;
-    this.slices = compilePolicy(document, { slices: this.slices, version, denyListVersion: this.denyList.version }).slices;
+    this.slices = compilePolicy(document, {
+      slices: this.slices,
+      version,
+      denyListVersion: this.denyList.version,
+    }).slices;
   }
 
   deny(subject: Subject["kind"], reason = ""): void {
@@ -53,7 +69,13 @@ export class PolicyAuthority {
 
   head(change: Partial<Head> = {}): SignedEnvelope {
     const { slices, denyList } = this;
-    const head = createHead({ sequence: ++this.#sequence, timeUnixMs: this.nowMs, policyVersion: this.#policyVersion, slices, denyList });
+    const head = createHead({
+      sequence: ++this.#sequence,
+      timeUnixMs: this.nowMs,
+      policyVersion: this.#policyVersion,
+      slices,
+      denyList,
+    });
     return sealEnvelope(HEAD_TYPE, Head.encode({ ...head, ...change }).finish(), this.svid);
   }
 

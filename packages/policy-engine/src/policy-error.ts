@@ -45,7 +45,9 @@ export class PolicyError extends Error {
 
   constructor(code: PolicyErrorCode, message: string, init: PolicyErrorInit = {}) {
     const { position } = init;
-    super(position === undefined ? message : `${position.file}:${position.line}:${position.column}: ${message}`, { cause: init.cause });
+    super(position === undefined ? message : `${position.file}:${position.line}:${position.column}: ${message}`, {
+      cause: init.cause,
+    });
     this.code = code;
     this.file = position?.file;
     this.line = position?.line;

@@ -15,7 +15,8 @@ export async function readPolicyFolder(folder: string): Promise<PolicyDocument> 
   const names = parseJson(await readText(join(folder, NAMES_FILE), MAX_PAYLOAD_BYTES));
   const top = new Shape(names, NAMES_FILE, ["workloads", "services"]);
   const cedarFiles: Record<string, string> = {};
-  for (const name of await cedarFileNames(folder)) cedarFiles[name] = await readText(join(folder, name), MAX_CEDAR_FILE_BYTES);
+  for (const name of await cedarFileNames(folder))
+    cedarFiles[name] = await readText(join(folder, name), MAX_CEDAR_FILE_BYTES);
   return { cedarFiles, workloads: top.list("workloads").map(workload), services: top.list("services").map(service) };
 }
 
@@ -34,7 +35,8 @@ async function cedarFileNames(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith(".cedar"));
   if (files.length === 0) throw invalid(`${folder} has no .cedar file`);
-  if (files.length > MAX_CEDAR_FILES) throw new PolicyError("LIMIT_EXCEEDED", `${folder} has ${files.length} .cedar files, more than ${MAX_CEDAR_FILES}`);
+  if (files.length > MAX_CEDAR_FILES)
+    throw new PolicyError("LIMIT_EXCEEDED", `${folder} has ${files.length} .cedar files, more than ${MAX_CEDAR_FILES}`);
   return files.map((file) => relative(folder, join(file.parentPath, file.name)).split(sep).join("/")).toSorted();
 }
 
@@ -46,7 +48,10 @@ async function readText(path: string, mostBytes: number): Promise<string> {
   } catch (cause) {
     if (cause instanceof PolicyError) throw cause;
     if (cause instanceof TypeError) throw new PolicyError("FOLDER_INVALID", `${path} is not UTF-8 text`, { cause });
-    throw new PolicyError("FOLDER_INVALID", `${path} cannot be read`, { cause, remedy: `A policy folder holds ${NAMES_FILE} and at least one .cedar file.` });
+    throw new PolicyError("FOLDER_INVALID", `${path} cannot be read`, {
+      cause,
+      remedy: `A policy folder holds ${NAMES_FILE} and at least one .cedar file.`,
+    });
   }
 }
 
@@ -68,11 +73,13 @@ class Shape {
   readonly #where: string;
 
   constructor(value: unknown, where: string, known: readonly string[]) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid(`${where} must be an object`, where);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw invalid(`${where} must be an object`, where);
     this.#members = new Map(Object.entries(value));
     this.#where = where;
     for (const key of this.#members.keys()) {
-      if (!known.includes(key)) throw invalid(`${where} has the unknown member ${JSON.stringify(key)}; known are ${known.join(", ")}`, where);
+      if (!known.includes(key))
+        throw invalid(`${where} has the unknown member ${JSON.stringify(key)}; known are ${known.join(", ")}`, where);
     }
   }
 
@@ -84,7 +91,8 @@ class Shape {
 
   texts(key: string): string[] {
     return this.list(key).map((value, index) => {
-      if (typeof value !== "string") throw invalid(`${this.#where}.${key}.${index} must be a string`, `${this.#where}.${key}`);
+      if (typeof value !== "string")
+        throw invalid(`${this.#where}.${key}.${index} must be a string`, `${this.#where}.${key}`);
       return value;
     });
   }

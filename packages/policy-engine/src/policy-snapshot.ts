@@ -73,10 +73,15 @@ export class PolicySnapshot {
     const held = this.#slices.get(service);
     if (digest === held?.digest || digest === this.#nextSlices.get(service)?.digest) return NO_CHANGE;
     const gone = this.#head !== null && named === undefined ? this.#head.head.policyVersion : 0;
-    const newest = Math.max(named?.version ?? 0, held?.slice.version ?? 0, this.#nextSlices.get(service)?.slice.version ?? 0);
+    const newest = Math.max(
+      named?.version ?? 0,
+      held?.slice.version ?? 0,
+      this.#nextSlices.get(service)?.slice.version ?? 0,
+    );
     if (version < newest || version <= gone) throw replayed(`slice ${version} of ${service}`, Math.max(newest, gone));
     if (named !== undefined && version === named.version) {
-      if (digest !== named.digest) throw new PolicyError("DIGEST_MISMATCH", `slice ${version} of ${service} is not the one that the head names`);
+      if (digest !== named.digest)
+        throw new PolicyError("DIGEST_MISMATCH", `slice ${version} of ${service} is not the one that the head names`);
       this.#enforce(service, new SliceInForce(slice, digest));
       return { ...NO_CHANGE, services: [service] };
     }
@@ -88,10 +93,15 @@ export class PolicySnapshot {
     const list = new DenyIndex(DenyList.decode(payload));
     const digest = sha256Hex(payload);
     if (digest === this.#denyList?.digest || digest === this.#nextDenyList?.digest) return NO_CHANGE;
-    const newest = Math.max(this.#denyList?.index.version ?? 0, this.#nextDenyList?.index.version ?? 0, this.#head?.head.denyListVersion ?? 0);
+    const newest = Math.max(
+      this.#denyList?.index.version ?? 0,
+      this.#nextDenyList?.index.version ?? 0,
+      this.#head?.head.denyListVersion ?? 0,
+    );
     if (list.version < newest) throw replayed(`deny-list ${list.version}`, newest);
     if (this.#head !== null && list.version === this.#head.head.denyListVersion) {
-      if (digest !== this.#head.denyListDigest) throw new PolicyError("DIGEST_MISMATCH", `deny-list ${list.version} is not the one that the head names`);
+      if (digest !== this.#head.denyListDigest)
+        throw new PolicyError("DIGEST_MISMATCH", `deny-list ${list.version} is not the one that the head names`);
       this.#denyList = { index: list, digest };
       this.#nextDenyList = null;
     } else {
@@ -115,15 +125,22 @@ export class PolicySnapshot {
   }
 
   #checkHead({ head, digest, slices }: HeadInForce, nowMs: number): void {
-    if (head.timeUnixMs > nowMs + MAX_CLOCK_SKEW_MS) throw new PolicyError("HEAD_FROM_FUTURE", `head ${head.sequence} is ${head.timeUnixMs - nowMs} ms ahead of this clock`);
+    if (head.timeUnixMs > nowMs + MAX_CLOCK_SKEW_MS)
+      throw new PolicyError(
+        "HEAD_FROM_FUTURE",
+        `head ${head.sequence} is ${head.timeUnixMs - nowMs} ms ahead of this clock`,
+      );
     if (this.#head === null || digest === this.#head.digest) return;
     const before = this.#head.head;
     if (head.sequence <= before.sequence) throw replayed(`head ${head.sequence}`, before.sequence);
-    if (head.policyVersion < before.policyVersion) throw replayed(`policy ${head.policyVersion} of head ${head.sequence}`, before.policyVersion);
-    if (head.denyListVersion < before.denyListVersion) throw replayed(`deny-list ${head.denyListVersion} of head ${head.sequence}`, before.denyListVersion);
+    if (head.policyVersion < before.policyVersion)
+      throw replayed(`policy ${head.policyVersion} of head ${head.sequence}`, before.policyVersion);
+    if (head.denyListVersion < before.denyListVersion)
+      throw replayed(`deny-list ${head.denyListVersion} of head ${head.sequence}`, before.denyListVersion);
     for (const [service, { version }] of slices) {
       const held = this.#head.slices.get(service);
-      if (held !== undefined && version < held.version) throw replayed(`slice ${version} of ${service} in head ${head.sequence}`, held.version);
+      if (held !== undefined && version < held.version)
+        throw replayed(`slice ${version} of ${service} in head ${head.sequence}`, held.version);
     }
   }
 
@@ -180,7 +197,9 @@ export class PolicySnapshot {
 
 function headInForce(payload: Buffer): HeadInForce {
   const head = Head.decode(payload);
-  const slices = Object.entries(head.slices).map(([service, ref]) => [service, { version: ref.version, digest: hex(ref.digest) }] as const);
+  const slices = Object.entries(head.slices).map(
+    ([service, ref]) => [service, { version: ref.version, digest: hex(ref.digest) }] as const,
+  );
   return { head, digest: sha256Hex(payload), slices: new Map(slices), denyListDigest: hex(head.denyListDigest) };
 }
 

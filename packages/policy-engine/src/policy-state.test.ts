@@ -55,7 +55,16 @@ describe("PolicyState", () => {
       ruleIds: ["small-sums"],
       reason: "not with these arguments: both numbers at most 100",
     });
-    for (const args of [{}, { a: 1 }, { a: "1", b: 1 }, { a: 1, b: 99.5 }, { a: 1, b: { "#": 1 } }, [1, 1], null, "a"]) {
+    for (const args of [
+      {},
+      { a: 1 },
+      { a: "1", b: 1 },
+      { a: 1, b: 99.5 },
+      { a: 1, b: { "#": 1 } },
+      [1, 1],
+      null,
+      "a",
+    ]) {
       expect(call(args)).toMatchObject({ decision: "deny" });
     }
   });
@@ -68,7 +77,10 @@ describe("PolicyState", () => {
       ruleIds: ["no-environment"],
       reason: "forbidden: the environment holds secrets",
     });
-    expect(state.decideCall(workload("agent"), "tools", "unheard-of", {})).toMatchObject({ decision: "deny", ruleIds: [] });
+    expect(state.decideCall(workload("agent"), "tools", "unheard-of", {})).toMatchObject({
+      decision: "deny",
+      ruleIds: [],
+    });
   });
 
   it("shows the tools that some arguments could be allowed for", () => {

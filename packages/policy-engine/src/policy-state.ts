@@ -62,10 +62,14 @@ export class PolicyState {
   freshness(): Freshness {
     const { head } = this.#snapshot;
     if (head === null) return { kind: "missing", reason: "no policy head has arrived yet" };
-    if (!this.#snapshot.denyListIsCurrent()) return { kind: "missing", reason: `deny-list ${head.denyListVersion} has not arrived yet` };
+    if (!this.#snapshot.denyListIsCurrent())
+      return { kind: "missing", reason: `deny-list ${head.denyListVersion} has not arrived yet` };
     const ageMs = this.#now() - head.timeUnixMs;
     if (ageMs <= this.#graceMs) return { kind: "fresh", ageMs: Math.max(0, ageMs) };
-    return { kind: "stale", reason: `the policy head is ${Math.round(ageMs / 1000)} s old; ${Math.round(this.#graceMs / 1000)} s are allowed` };
+    return {
+      kind: "stale",
+      reason: `the policy head is ${Math.round(ageMs / 1000)} s old; ${Math.round(this.#graceMs / 1000)} s are allowed`,
+    };
   }
 
   /** The deny-list's entry for the principal, by name, instance, serial or issuer. */
@@ -135,7 +139,11 @@ export class PolicyState {
   #prepare(principal: Principal, service: string): Prepared {
     const { identity } = principal;
     const entry = this.#snapshot.denied(principal);
-    if (entry !== null) return refused("IDENTITY_DENIED", `${identity.id.uri} is revoked${entry.reason === "" ? "" : `: ${entry.reason}`}`);
+    if (entry !== null)
+      return refused(
+        "IDENTITY_DENIED",
+        `${identity.id.uri} is revoked${entry.reason === "" ? "" : `: ${entry.reason}`}`,
+      );
     if (identity.kind !== "workload" || identity.id.trustDomain !== this.#bundle().trustDomain) {
       return refused("IDENTITY_DENIED", `${identity.id.uri} is not a workload of this trust domain`);
     }
@@ -143,7 +151,8 @@ export class PolicyState {
     if (freshness.kind !== "fresh") return refused("HEAD_STALE", freshness.reason);
     const found = this.#snapshot.slice(service);
     if (found.kind === "unknown") return refused("SERVICE_UNKNOWN", `policy knows no service ${service}`);
-    if (found.kind === "withheld") return refused("HEAD_STALE", `slice ${found.version} of ${service} has not arrived yet`);
+    if (found.kind === "withheld")
+      return refused("HEAD_STALE", `slice ${found.version} of ${service} has not arrived yet`);
     const { needsDenyList, version } = found.slice.slice;
     if (needsDenyList > this.#snapshot.denyListVersion) {
       return refused("HEAD_STALE", `slice ${version} of ${service} needs deny-list ${needsDenyList}`, version);

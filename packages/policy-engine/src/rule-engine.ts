@@ -1,4 +1,11 @@
-import { preparsePolicySet, preparseSchema, statefulIsAuthorized, type EntityJson, type Policy, type TypeAndId } from "@cedar-policy/cedar-wasm/nodejs";
+import {
+  preparsePolicySet,
+  preparseSchema,
+  statefulIsAuthorized,
+  type EntityJson,
+  type Policy,
+  type TypeAndId,
+} from "@cedar-policy/cedar-wasm/nodejs";
 import { actionUid, roleUid, serviceUid, toolUid, workloadUid } from "./entity-uid.ts";
 import { PolicyError } from "./policy-error.ts";
 import { SCHEMA } from "./schema.ts";
@@ -15,7 +22,12 @@ export interface EngineService {
 
 export type EngineRequest =
   | { readonly action: "dial" | "host" }
-  | { readonly action: "callTool"; readonly tool: string; readonly strings: Record<string, string>; readonly numbers: Record<string, number> };
+  | {
+      readonly action: "callTool";
+      readonly tool: string;
+      readonly strings: Record<string, string>;
+      readonly numbers: Record<string, number>;
+    };
 
 export type EngineAnswer =
   /** The rules that determined it: permits of an allow, forbids of a deny; none of a deny by default. */
@@ -73,11 +85,16 @@ export class RuleEngine implements Disposable {
       preparsedPolicySetId: this.#name,
       entities: entitiesOf(principal, service, request),
     });
-    if (answer.type === "failure") return { kind: "failed", ruleIds: [], reason: answer.errors.map((error) => error.message).join("; ") };
+    if (answer.type === "failure")
+      return { kind: "failed", ruleIds: [], reason: answer.errors.map((error) => error.message).join("; ") };
     const { decision, diagnostics } = answer.response;
     if (diagnostics.errors.length > 0) {
       const failures = diagnostics.errors.map(({ policyId, error }) => `${policyId}: ${error.message}`);
-      return { kind: "failed", ruleIds: diagnostics.errors.map(({ policyId }) => policyId), reason: failures.join("; ") };
+      return {
+        kind: "failed",
+        ruleIds: diagnostics.errors.map(({ policyId }) => policyId),
+        reason: failures.join("; "),
+      };
     }
     return { kind: decision, ruleIds: diagnostics.reason.toSorted() };
   }

@@ -27,7 +27,10 @@ export function namedEntities(tree: unknown): TypeAndId[] {
 
 function readsAttribute(node: Node): boolean {
   const access = node["."];
-  return isNode(access) && !(isNode(access["left"]) && (access["left"]["Var"] === "resource" || access["left"]["Var"] === "context"));
+  return (
+    isNode(access) &&
+    !(isNode(access["left"]) && (access["left"]["Var"] === "resource" || access["left"]["Var"] === "context"))
+  );
 }
 
 type Node = { readonly [key: string]: unknown };

@@ -33,7 +33,11 @@ export function readRule(statement: Statement): WrittenRule {
     });
   }
   if (reason.length > MAX_REASON_CHARACTERS) {
-    throw new PolicyError("LIMIT_EXCEEDED", `@reason of rule ${id} is longer than ${MAX_REASON_CHARACTERS} characters`, { position });
+    throw new PolicyError(
+      "LIMIT_EXCEEDED",
+      `@reason of rule ${id} is longer than ${MAX_REASON_CHARACTERS} characters`,
+      { position },
+    );
   }
   return { id, text: statement.text, json: parsed.json, reason, statement };
 }
@@ -51,6 +55,7 @@ function syntaxError(statement: Statement, errors: readonly DetailedError[]): Po
   const message = error?.message.replace(/^failed to parse policy from string: /, "") ?? "not a policy";
   return new PolicyError("POLICY_SYNTAX", message, {
     position: positionIn(statement, offset),
-    remedy: error?.help ?? "Each policy is permit or forbid with principal, action and resource, and ends in a semicolon.",
+    remedy:
+      error?.help ?? "Each policy is permit or forbid with principal, action and resource, and ends in a semicolon.",
   });
 }

@@ -2,7 +2,10 @@ import type { PolicyJson, TypeAndId } from "@cedar-policy/cedar-wasm/nodejs";
 import { SERVICE_TYPE, serviceOfTool, TOOL_TYPE } from "./entity-uid.ts";
 
 /** The services for which a rule can matter. */
-export type ServiceScope = { readonly kind: "all" } | { readonly kind: "one"; readonly service: string } | { readonly kind: "none" };
+export type ServiceScope =
+  | { readonly kind: "all" }
+  | { readonly kind: "one"; readonly service: string }
+  | { readonly kind: "none" };
 
 /**
  * By the rule's resource scope alone, which Cedar evaluates before any condition (sound by Cedar's policy slicing theorem): a rule whose

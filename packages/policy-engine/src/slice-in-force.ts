@@ -47,10 +47,16 @@ export class SliceInForce implements Disposable {
     if (!isToolName(tool)) return this.#deny("the tool's name is empty, too long or not valid Unicode");
     const flat = flattenArguments(args);
     if (flat.kind === "refused") return this.#deny(flat.reason);
-    const answer = this.#exact.ask(principal, this.#service, { action: "callTool", tool, strings: flat.strings, numbers: flat.numbers });
+    const answer = this.#exact.ask(principal, this.#service, {
+      action: "callTool",
+      tool,
+      strings: flat.strings,
+      numbers: flat.numbers,
+    });
     if (answer.kind !== "deny" || answer.ruleIds.length > 0) return this.#verdict(answer, "");
     const otherwise = this.#withSomeArguments(principal, tool);
-    if (otherwise.kind !== "allow") return this.#deny(`no rule permits ${workload} to call ${tool} of ${this.slice.service}`);
+    if (otherwise.kind !== "allow")
+      return this.#deny(`no rule permits ${workload} to call ${tool} of ${this.slice.service}`);
     return { ...this.#deny(`not with these arguments${this.#because(otherwise.ruleIds)}`), ruleIds: otherwise.ruleIds };
   }
 
@@ -68,7 +74,9 @@ export class SliceInForce implements Disposable {
 
   #withSomeArguments(principal: EnginePrincipal, tool: string): EngineAnswer {
     return this.#remember(`tool ${principal.name} ${tool}`, () => {
-      this.#optimistic ??= new RuleEngine(Object.fromEntries([...this.#rules].map(([id, rule]) => [id, optimisticRule(rule.json)])));
+      this.#optimistic ??= new RuleEngine(
+        Object.fromEntries([...this.#rules].map(([id, rule]) => [id, optimisticRule(rule.json)])),
+      );
       return this.#optimistic.ask(principal, this.#service, { action: "callTool", tool, strings: {}, numbers: {} });
     });
   }

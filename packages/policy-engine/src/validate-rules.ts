@@ -12,10 +12,14 @@ import { positionIn } from "./statement.ts";
 export function validateRules(rules: ReadonlyMap<string, WrittenRule>): string[] {
   const staticPolicies = Object.fromEntries([...rules.values()].map((rule) => [rule.id, rule.text]));
   const answer = validate({ schema: SCHEMA, policies: { staticPolicies }, validationSettings: { mode: "strict" } });
-  if (answer.type === "failure") throw new PolicyError("POLICY_INVALID", answer.errors.map((error) => error.message).join("; "));
+  if (answer.type === "failure")
+    throw new PolicyError("POLICY_INVALID", answer.errors.map((error) => error.message).join("; "));
   const [error] = answer.validationErrors.toSorted((a, b) => compare(locate(rules, a), locate(rules, b)));
   if (error !== undefined) {
-    throw new PolicyError("POLICY_INVALID", error.error.message, { position: locate(rules, error), remedy: error.error.help ?? undefined });
+    throw new PolicyError("POLICY_INVALID", error.error.message, {
+      position: locate(rules, error),
+      remedy: error.error.help ?? undefined,
+    });
   }
   return answer.validationWarnings.map((warning) => {
     const at = locate(rules, warning);
@@ -23,7 +27,10 @@ export function validateRules(rules: ReadonlyMap<string, WrittenRule>): string[]
   });
 }
 
-function locate(rules: ReadonlyMap<string, WrittenRule>, { policyId, error }: ValidationError): PolicyPosition | undefined {
+function locate(
+  rules: ReadonlyMap<string, WrittenRule>,
+  { policyId, error }: ValidationError,
+): PolicyPosition | undefined {
   const rule = rules.get(policyId);
   return rule === undefined ? undefined : positionIn(rule.statement, error.sourceLocations?.[0]?.start ?? 0);
 }

@@ -6,7 +6,11 @@ import { namedEntities } from "./rule-tree.ts";
 import { positionIn } from "./statement.ts";
 
 /** What is probably not meant, but does no harm by itself: every such name simply never matches. */
-export function warningsAbout(document: PolicyDocument, rules: ReadonlyMap<string, WrittenRule>, slices: ReadonlyMap<string, Slice>): string[] {
+export function warningsAbout(
+  document: PolicyDocument,
+  rules: ReadonlyMap<string, WrittenRule>,
+  slices: ReadonlyMap<string, Slice>,
+): string[] {
   return [...unknownNames(document, rules), ...withoutHostOrDialer(slices)];
 }
 
