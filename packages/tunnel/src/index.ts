@@ -1,1 +1,15 @@
-export {};
+export { type ChannelEnd, describeChannelEnd } from "./channel-end.ts";
+export { DEFAULT_FRAME_RATES, FrameBudget, type FrameRate, type FrameRates } from "./frame-budget.ts";
+export { FrameChannel } from "./frame-channel.ts";
+export type { FrameChannelOptions } from "./frame-channel-options.ts";
+export type { FrameHandler } from "./frame-handler.ts";
+export { PROTOCOL_VERSION, checkHello } from "./hello.ts";
+export type { IncomingStream } from "./incoming-stream.ts";
+export { MAX_MESSAGE_BYTES, type MessageCodec, type MessageOptions, readMessage, writeMessage } from "./length-delimited.ts";
+export type { OpenResult } from "./opening-stream.ts";
+export { decodePayload } from "./payload.ts";
+export { StreamIds } from "./stream-ids.ts";
+export { Tunnel, type TunnelEnd } from "./tunnel.ts";
+export { TunnelError, type TunnelErrorCode } from "./tunnel-error.ts";
+export type { TunnelOptions } from "./tunnel-options.ts";
+export { TunnelStream } from "./tunnel-stream.ts";

@@ -1,0 +1,295 @@
+/**
+ * A carrier (any Duplex, in the product a TLS socket) seen as frames.
+ *
+ * Inbound: carrier 'data' → FrameDecoder → PING and GOAWAY here, everything else to the handler, then `onBatchEnd` once per chunk.
+ * Outbound: writeFrame/forward → OutboundQueue → at flush as many whole frames as the carrier takes, in one corked write.
+ *
+ * C1. The carrier holds little (`carrierBytes`), the queue the rest: what is queued can still be dropped or overtaken.
+ * C2. `queuedBytes` never passes `maxQueuedBytes`: the channel ends instead.
+ * C3. One terminal path, `#settle`. After it nothing is read, written or reported but one `onEnd`, which never comes from inside a call of the owner.
+ * C4. What the handler throws ends this channel, not the process.
+ */
+import type { Duplex } from "node:stream";
+import {
+  FrameDecoder,
+  FrameError,
+  FrameType,
+  HEADER_BYTES,
+  PING_ACK,
+  WireCode,
+  encodeFrame,
+  encodeGoaway,
+  encodePing,
+  setU32,
+  u32At,
+} from "@sallyport/frame";
+import { type ChannelEnd, goawayCodeOf } from "./channel-end.ts";
+import { type FrameChannelOptions, type ResolvedFrameChannelOptions, resolveFrameChannelOptions } from "./frame-channel-options.ts";
+import { FrameBudget } from "./frame-budget.ts";
+import type { FrameHandler } from "./frame-handler.ts";
+import { Liveness } from "./liveness.ts";
+import { OutboundQueue } from "./outbound-queue.ts";
+
+type ChannelState =
+  | { readonly kind: "open" }
+  /** `close` was called: the queue still leaves, nothing new is taken. */
+  | { readonly kind: "closing"; readonly deadline: NodeJS.Timeout }
+  | { readonly kind: "ended" };
+
+/** For a GOAWAY to leave before the carrier is destroyed. */
+const GOAWAY_GRACE_MS = 250;
+
+export class FrameChannel {
+  readonly end: Promise<ChannelEnd>;
+  readonly #carrier: Duplex;
+  readonly #handler: FrameHandler;
+  readonly #options: ResolvedFrameChannelOptions;
+  readonly #decoder: FrameDecoder;
+  readonly #budget: FrameBudget;
+  readonly #liveness: Liveness;
+  readonly #queue = new OutboundQueue();
+  readonly #resolveEnd: (end: ChannelEnd) => void;
+  readonly #flushSoon = (): void => {
+    this.#flushScheduled = false;
+    this.flush();
+  };
+  #state: ChannelState = { kind: "open" };
+  #flushScheduled = false;
+  #congested = false;
+  #stalledSince: number | null = null;
+  #pingNumber = 0;
+  #pingSentAt = 0;
+  #roundTripMs: number | null = null;
+
+  constructor(carrier: Duplex, handler: FrameHandler, options: FrameChannelOptions = {}) {
+    const ended = Promise.withResolvers<ChannelEnd>();
+    this.end = ended.promise;
+    this.#resolveEnd = ended.resolve;
+    this.#carrier = carrier;
+    this.#handler = handler;
+    this.#options = resolveFrameChannelOptions(options);
+    const now = performance.now();
+    this.#budget = new FrameBudget(this.#options.rates, now);
+    this.#liveness = new Liveness(
+      {
+        pingIntervalMs: this.#options.pingIntervalMs,
+        deadAfterMs: this.#options.deadAfterMs,
+        onPingDue: () => this.#ping(),
+        onTick: (tickedAt) => this.#checkStall(tickedAt),
+        onDead: (silentMs) => this.#settle({ kind: "silent", silentMs }),
+      },
+      now,
+    );
+    this.#decoder = new FrameDecoder((type, flags, streamId, chunk, start, end) => this.#onFrame(type, flags, streamId, chunk, start, end));
+    carrier.on("data", this.#onData);
+    carrier.on("drain", () => this.flush());
+    carrier.on("end", () => this.#onCarrierEnd());
+    carrier.on("error", (cause: Error) => this.#settle({ kind: "failed", cause }));
+    carrier.on("close", () => this.#settle({ kind: "failed", cause: new Error("The carrier closed without an end.") }));
+  }
+
+  /** Bytes that wait in the queue or in the carrier's own buffer. */
+  get queuedBytes(): number {
+    return this.#queue.bytes + this.#carrier.writableLength;
+  }
+
+  /** True from `queuedBytes` ≥ `highWaterBytes` on, until it falls to half of that: then `onDrain`. */
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  /** Of the last answered PING; null before the first, which a busy channel may never send. */
+  get roundTripMs(): number | null {
+    return this.#roundTripMs;
+  }
+
+  /** Queues one frame; the payload is copied. It leaves at `flush`, at the latest when the current turn of the event loop ends. */
+  writeFrame(type: number, flags: number, streamId: number, payload?: Uint8Array): void {
+    this.forward(encodeFrame(type, flags, streamId, payload));
+  }
+
+  /** Queues one or more whole frames without a copy: the bytes must not change until they left. */
+  forward(frames: Buffer): void {
+    if (this.#state.kind !== "open") return;
+    this.#queue.push(frames);
+    this.#afterPush();
+  }
+
+  /** Hands to the carrier as many frames as it takes, in one write. */
+  flush(): void {
+    if (this.#state.kind === "ended") return;
+    if (this.#queue.bytes > 0 && this.#carrier.writableLength < this.#options.carrierBytes) {
+      this.#carrier.cork();
+      while (this.#carrier.writableLength < this.#options.carrierBytes) {
+        const frames = this.#queue.shift();
+        if (frames === null) break;
+        this.#carrier.write(frames);
+      }
+      this.#carrier.uncork();
+      const now = performance.now();
+      this.#liveness.sent(now);
+      this.#stalledSince = this.#carrier.writableLength > 0 ? now : null;
+    }
+    if (this.#congested && this.queuedBytes <= this.#options.highWaterBytes / 2) {
+      this.#congested = false;
+      this.#reportDrain();
+    }
+    if (this.#state.kind === "closing" && this.#queue.bytes === 0) this.#carrier.end();
+  }
+
+  /** Drops the queued DATA, WINDOW and FIN frames of a stream (C1), so that a RESET is the next the peer hears of it. Returns the bytes dropped. */
+  dropStream(streamId: number): number {
+    return this.#queue.dropStream(streamId);
+  }
+
+  /** Stops reading. The peer's pings stay unanswered meanwhile: longer than a moment ends the tunnel at the peer's side. */
+  pause(): void {
+    this.#carrier.pause();
+  }
+
+  resume(): void {
+    this.#carrier.resume();
+  }
+
+  /** Polite: what is queued still leaves, then the carrier ends. What the peer sends from now on is ignored. */
+  close(): void {
+    if (this.#state.kind !== "open") return;
+    const deadline = setTimeout(() => this.#settle({ kind: "closed" }), this.#options.closeGraceMs);
+    this.#state = { kind: "closing", deadline };
+    this.#liveness.stop();
+    this.flush();
+  }
+
+  /** Now: what is queued is dropped, the peer is told `code` where the carrier takes it at once, and the carrier is destroyed. */
+  abort(code: number): void {
+    this.#settle({ kind: "aborted", code });
+  }
+
+  /** The peer broke a rule that the owner watches: as if the handler had thrown it. */
+  violate(error: FrameError): void {
+    this.#fail(error);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#state.kind !== "open") return;
+    const now = performance.now();
+    this.#liveness.heard(now);
+    this.#budget.refill(now);
+    try {
+      this.#decoder.push(chunk);
+      this.#handler.onBatchEnd();
+    } catch (error) {
+      this.#fail(error); // C4
+    }
+    this.flush();
+  };
+
+  #onFrame(type: number, flags: number, streamId: number, chunk: Buffer, start: number, end: number): void {
+    this.#budget.take(type);
+    if (type === FrameType.ping) {
+      this.#onPing(flags, chunk, start + HEADER_BYTES);
+      return;
+    }
+    if (type === FrameType.goaway) {
+      const code = u32At(chunk, start + HEADER_BYTES);
+      if (code !== WireCode.none) {
+        this.#settle({ kind: "goaway", code });
+        return;
+      }
+    }
+    this.#handler.onFrame(type, flags, streamId, chunk, start, end);
+  }
+
+  #onPing(flags: number, chunk: Buffer, at: number): void {
+    if (flags === PING_ACK) {
+      // An answer to anything but the last PING tells nothing.
+      if (u32At(chunk, at + 4) === this.#pingNumber) this.#roundTripMs = performance.now() - this.#pingSentAt;
+      return;
+    }
+    this.#queue.pushUrgent(encodePing(chunk.subarray(at, at + 8), true));
+    this.#afterPush();
+  }
+
+  #ping(): void {
+    if (this.#state.kind !== "open") return;
+    const opaque = Buffer.alloc(8);
+    this.#pingNumber = (this.#pingNumber + 1) >>> 0;
+    setU32(opaque, 4, this.#pingNumber);
+    this.#pingSentAt = performance.now();
+    this.#queue.pushUrgent(encodePing(opaque, false));
+    this.#afterPush();
+  }
+
+  #afterPush(): void {
+    const queuedBytes = this.queuedBytes;
+    if (queuedBytes > this.#options.maxQueuedBytes) {
+      this.#settle({ kind: "overflowed", queuedBytes }); // C2
+      return;
+    }
+    if (queuedBytes >= this.#options.highWaterBytes) this.#congested = true;
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    process.nextTick(this.#flushSoon);
+  }
+
+  #reportDrain(): void {
+    try {
+      this.#handler.onDrain?.();
+    } catch (error) {
+      this.#fail(error); // C4
+    }
+  }
+
+  #checkStall(now: number): void {
+    if (this.#stalledSince === null || this.#carrier.writableLength === 0) return;
+    const stalledMs = now - this.#stalledSince;
+    if (stalledMs > this.#options.stalledAfterMs) this.#settle({ kind: "stalled", stalledMs });
+  }
+
+  #onCarrierEnd(): void {
+    try {
+      this.#decoder.finish();
+      this.#settle({ kind: "ended" });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#settle(error instanceof FrameError ? { kind: "violated", error } : { kind: "failed", cause: error });
+  }
+
+  #settle(end: ChannelEnd): void {
+    if (this.#state.kind === "ended") return;
+    // Whatever happens while the last frames leave, this side wanted the end.
+    const reported: ChannelEnd = this.#state.kind === "closing" ? { kind: "closed" } : end;
+    if (this.#state.kind === "closing") clearTimeout(this.#state.deadline);
+    this.#state = { kind: "ended" };
+    this.#decoder.stop();
+    this.#liveness.stop();
+    this.#queue.clear();
+    this.#release(goawayCodeOf(reported));
+    queueMicrotask(() => {
+      this.#handler.onEnd(reported);
+      this.#resolveEnd(reported);
+    });
+  }
+
+  #release(goawayCode: number | null): void {
+    const carrier = this.#carrier;
+    carrier.off("data", this.#onData);
+    if (goawayCode === null || carrier.destroyed || carrier.writableEnded || carrier.writableLength > 0) {
+      carrier.destroy();
+      return;
+    }
+    const destroy = (): void => {
+      clearTimeout(deadline);
+      carrier.destroy();
+    };
+    const deadline = setTimeout(destroy, GOAWAY_GRACE_MS);
+    // What still arrives is read and dropped: a destroyed socket with unread bytes sends RST, which can overtake the GOAWAY.
+    carrier.resume();
+    carrier.on("end", destroy);
+    carrier.end(encodeGoaway(goawayCode));
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * One stream of a tunnel as a Duplex.
+ *
+ * S1. Sending: a write's callback comes when all of it went to the channel. It waits for credit, and for a channel that is not congested.
+ * S2. Receiving: the peer is held to the credit it was given; credit for what was read is granted again in steps of half a window.
+ * S3. FIN ends one direction. When both are ended the tunnel forgets the stream, though its reader may not have read it all.
+ * S4. Destroyed before that: queued frames are dropped and the peer gets RESET.
+ */
+import { Duplex } from "node:stream";
+import { Credit, FrameError, INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
+import { TunnelError } from "./tunnel-error.ts";
+
+/** What a stream needs of its tunnel. */
+export interface StreamPort {
+  readonly congested: boolean;
+  /** `stream.pump()` is called once the channel is no longer congested. */
+  pumpOnDrain(stream: TunnelStream): void;
+  sendData(streamId: number, pieces: readonly Uint8Array[], offset: number, payloadBytes: number): void;
+  sendWindow(streamId: number, creditBytes: number): void;
+  sendFin(streamId: number): void;
+  /** Drops the stream's queued frames before. */
+  sendReset(streamId: number, wireCode: number): void;
+  forget(streamId: number): void;
+}
+
+/** What Node buffers in each direction before it says that it is full. */
+const HIGH_WATER_BYTES = 65_536;
+const GRANT_STEP_BYTES: number = INITIAL_WINDOW_BYTES / 2;
+/** One turn of one stream, so that a bulk transfer leaves room for the others between its runs of frames. */
+const MAX_RUN_BYTES = 65_536;
+
+interface Outgoing {
+  pieces: readonly Uint8Array[];
+  /** Within the first piece. */
+  offset: number;
+  leftBytes: number;
+  readonly done: (error?: Error | null) => void;
+}
+
+export class TunnelStream extends Duplex {
+  readonly kind = "open";
+  readonly streamId: number;
+  readonly #port: StreamPort;
+  readonly #sendCredit = new Credit();
+  readonly #receiveCredit = new Credit();
+  #outgoing: Outgoing | null = null;
+  #receivedBytes = 0;
+  #grantedForBytes = 0;
+  #localEnded = false;
+  #remoteEnded = false;
+  #resetCode: number = WireCode.cancelled;
+  /** The tunnel no longer knows the stream: nothing is to be sent for it. */
+  #forgotten = false;
+
+  constructor(streamId: number, port: StreamPort) {
+    super({ readableHighWaterMark: HIGH_WATER_BYTES, writableHighWaterMark: HIGH_WATER_BYTES });
+    this.streamId = streamId;
+    this.#port = port;
+  }
+
+  /** Ends both directions now: unsent bytes are dropped, the peer is told `code` (WireCode), and this side's reader gets no more. */
+  reset(code: number): void {
+    this.#resetCode = code;
+    this.destroy();
+  }
+
+  /** @internal DATA, from the tunnel. */
+  receiveData(chunk: Buffer, payloadStart: number, payloadEnd: number): void {
+    if (this.#remoteEnded) throw new FrameError("STREAM_STATE_INVALID", `DATA for stream ${this.streamId} after FIN.`);
+    const payloadBytes = payloadEnd - payloadStart;
+    this.#receiveCredit.spend(payloadBytes);
+    this.#receivedBytes += payloadBytes;
+    const payload = chunk.subarray(payloadStart, payloadEnd);
+    // A view keeps its whole chunk alive: one byte of credit must not make this side hold kilobytes.
+    this.push(payloadBytes * 4 < chunk.length ? Buffer.from(payload) : payload);
+    this.#grant(); // A flowing stream hands the bytes on within `push`.
+  }
+
+  /** @internal */
+  receiveWindow(creditBytes: number): void {
+    this.#sendCredit.grant(creditBytes);
+    this.pump();
+  }
+
+  /** @internal */
+  receiveFin(): void {
+    if (this.#remoteEnded) throw new FrameError("STREAM_STATE_INVALID", `A second FIN for stream ${this.streamId}.`);
+    this.#remoteEnded = true;
+    this.push(null);
+    this.#forgetWhenEnded();
+  }
+
+  /** @internal The peer reset the stream, or the tunnel ended. */
+  fail(error: unknown): void {
+    this.#forgotten = true;
+    this.destroy(error instanceof Error ? error : new TunnelError("TUNNEL_ENDED", "The tunnel ended.", { cause: error }));
+  }
+
+  /** @internal Sends what credit and channel allow (S1). */
+  pump(): void {
+    for (;;) {
+      const outgoing = this.#outgoing;
+      if (outgoing === null) return;
+      const payloadBytes = Math.min(outgoing.leftBytes, this.#sendCredit.availableBytes, MAX_RUN_BYTES);
+      if (payloadBytes === 0) return;
+      if (this.#port.congested) {
+        this.#port.pumpOnDrain(this);
+        return;
+      }
+      this.#sendCredit.spend(payloadBytes);
+      this.#port.sendData(this.streamId, outgoing.pieces, outgoing.offset, payloadBytes);
+      advance(outgoing, payloadBytes);
+      if (outgoing.leftBytes === 0) {
+        this.#outgoing = null;
+        outgoing.done();
+      }
+    }
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#send([chunk], chunk.length, done);
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    let bytes = 0;
+    const pieces: Buffer[] = [];
+    for (const { chunk } of chunks) {
+      if (chunk.length === 0) continue;
+      pieces.push(chunk);
+      bytes += chunk.length;
+    }
+    this.#send(pieces, bytes, done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    if (!this.#forgotten) this.#port.sendFin(this.streamId);
+    this.#localEnded = true;
+    this.#forgetWhenEnded();
+    done();
+  }
+
+  // Data comes when the peer sends it; asking is done by credit.
+  override _read(): void {}
+
+  /** As in Readable; a place where credit is granted again (S2), since `_read` is called before the bytes leave the buffer. */
+  override read(size?: number): unknown {
+    const bytes: unknown = super.read(size);
+    this.#grant();
+    return bytes;
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    const outgoing = this.#outgoing;
+    this.#outgoing = null;
+    if (!this.#forgotten) {
+      this.#forgotten = true;
+      this.#port.sendReset(this.streamId, this.#resetCode); // S4
+      this.#port.forget(this.streamId);
+    }
+    outgoing?.done(error ?? new TunnelError("STREAM_RESET", "The stream was reset by this side.", { wireCode: this.#resetCode }));
+    done(error);
+  }
+
+  #send(pieces: readonly Buffer[], bytes: number, done: (error?: Error | null) => void): void {
+    if (bytes === 0) {
+      done();
+      return;
+    }
+    this.#outgoing = { pieces, offset: 0, leftBytes: bytes, done };
+    this.pump();
+  }
+
+  /** S2 */
+  #grant(): void {
+    const readBytes = this.#receivedBytes - this.readableLength;
+    const creditBytes = readBytes - this.#grantedForBytes;
+    if (creditBytes < GRANT_STEP_BYTES || this.#remoteEnded || this.#forgotten) return;
+    this.#grantedForBytes = readBytes;
+    this.#receiveCredit.grant(creditBytes);
+    this.#port.sendWindow(this.streamId, creditBytes);
+  }
+
+  #forgetWhenEnded(): void {
+    if (!this.#localEnded || !this.#remoteEnded || this.#forgotten) return; // S3
+    this.#forgotten = true;
+    this.#port.forget(this.streamId);
+  }
+}
+
+function advance(outgoing: Outgoing, sentBytes: number): void {
+  outgoing.leftBytes -= sentBytes;
+  let offset = outgoing.offset + sentBytes;
+  let whole = 0;
+  for (const piece of outgoing.pieces) {
+    if (offset < piece.length) break;
+    offset -= piece.length;
+    whole += 1;
+  }
+  if (whole > 0) outgoing.pieces = outgoing.pieces.slice(whole);
+  outgoing.offset = offset;
+}
