@@ -1,1 +1,16 @@
-export {};
+export { openAdmin } from "./admin-clients.ts";
+export type { AdminClients } from "./admin-clients.ts";
+export { busPermissions } from "./bus-permissions.ts";
+export type { BusPermissions } from "./bus-permissions.ts";
+export { checkoutDir } from "./checkout.ts";
+export { ConstellationError } from "./constellation-error.ts";
+export type { ConstellationErrorCode } from "./constellation-error.ts";
+export { initState } from "./init-state.ts";
+export type { InitOptions } from "./init-state.ts";
+export { stateLayout } from "./layout.ts";
+export type { StateLayout } from "./layout.ts";
+export { readNetworkFile } from "./network-file.ts";
+export type { NetworkFile } from "./network-file.ts";
+export { startNetwork } from "./start-network.ts";
+export type { Network, Progress, StartOptions } from "./start-network.ts";
+export type { ProcessEvent } from "./supervised-process.ts";

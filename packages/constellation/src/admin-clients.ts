@@ -1,0 +1,87 @@
+import { SvidRenewal, createLogger, grpcChannel, loadBootstrap, remoteIssuer, serviceClient, type GrpcChannel, type ServiceClient } from "@sallyport/service";
+import { AuditServiceService } from "@sallyport/proto/audit";
+import { CertificateAuthorityServiceService } from "@sallyport/proto/ca";
+import { EnrollmentServiceService } from "@sallyport/proto/enrollment";
+import { PolicyServiceService } from "@sallyport/proto/policy";
+import { RouterServiceService } from "@sallyport/proto/router";
+import { ConstellationError } from "./constellation-error.ts";
+import { KeyFiles } from "./key-files.ts";
+import { stateLayout } from "./layout.ts";
+import { readNetworkFile, type NetworkFile } from "./network-file.ts";
+import { holderId, type ServiceName } from "./roles.ts";
+
+/** The administrator's view of a network: every method of every service, as `/admin/local`. */
+export interface AdminClients extends AsyncDisposable {
+  readonly network: NetworkFile;
+  readonly ca: ServiceClient<typeof CertificateAuthorityServiceService>;
+  readonly enrollment: ServiceClient<typeof EnrollmentServiceService>;
+  readonly policy: ServiceClient<typeof PolicyServiceService>;
+  readonly router: ServiceClient<typeof RouterServiceService>;
+  readonly audit: ServiceClient<typeof AuditServiceService>;
+}
+
+const FIRST_SVID_TIMEOUT_MS = 5_000;
+
+/**
+ * Connects to the network of a state folder. The administrator's SVID comes from the CA by the bootstrap credential in that folder.
+ * @throws ConstellationError STATE_NOT_FOUND, STATE_INVALID, KEY_MISSING, NETWORK_UNREACHABLE
+ */
+export async function openAdmin(stateDir: string, options: { readonly signal?: AbortSignal } = {}): Promise<AdminClients> {
+  const layout = stateLayout(stateDir);
+  const network = await readNetworkFile(layout.networkFile);
+  if (network === undefined) {
+    throw new ConstellationError({
+      code: "STATE_NOT_FOUND",
+      message: `there is no network in ${stateDir}`,
+      remedy: "Start one with `sallyport up`, or name its folder with --state.",
+    });
+  }
+  const { trustDomain } = network;
+  const keyEncryptionKey = await new KeyFiles(network.keyDir, network.id).read("admin");
+  const bootstrap = await loadBootstrap({ dir: layout.bootstrapDir("admin"), trustDomain, keyEncryptionKey });
+  await using owned = new AsyncDisposableStack();
+  const issue = owned.use(remoteIssuer({ caAddress: loopback(network.ports.ca), bootstrap }));
+  const identity = owned.use(await firstSvid(issue, network, options.signal)).source;
+  const channel = (name: ServiceName): GrpcChannel =>
+    owned.use(
+      grpcChannel({
+        address: loopback(network.ports[name]),
+        identity,
+        expect: (peer) => peer.id.uri === holderId(name, trustDomain).uri,
+      }),
+    );
+  const clients = {
+    ca: serviceClient(channel("ca"), CertificateAuthorityServiceService),
+    enrollment: serviceClient(channel("enrollment"), EnrollmentServiceService),
+    policy: serviceClient(channel("policy"), PolicyServiceService),
+    router: serviceClient(channel("router"), RouterServiceService),
+    audit: serviceClient(channel("audit"), AuditServiceService),
+  };
+  const kept = owned.move();
+  return { network, ...clients, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+async function firstSvid(issue: ReturnType<typeof remoteIssuer>, network: NetworkFile, signal: AbortSignal | undefined): Promise<SvidRenewal> {
+  const timeout = AbortSignal.timeout(FIRST_SVID_TIMEOUT_MS);
+  try {
+    return await SvidRenewal.open({
+      issue,
+      bus: false,
+      uri: holderId("admin", network.trustDomain).uri,
+      log: createLogger({ name: "admin", instance: "local", level: "silent" }),
+      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    });
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ConstellationError({
+      code: "NETWORK_UNREACHABLE",
+      message: `the network's CA did not answer on ${loopback(network.ports.ca)}`,
+      remedy: "Start the network with `sallyport up`, or look at the end of its logs.",
+      cause,
+    });
+  }
+}
+
+function loopback(port: number): string {
+  return `127.0.0.1:${port}`;
+}

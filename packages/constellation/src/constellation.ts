@@ -1,0 +1,101 @@
+/**
+ * The processes of one network.
+ *
+ * 1. Order of start: `ca`; then nats-server, whose certificate is the CA's; then the others at once. Each waits by itself for what it needs.
+ * 2. Order of stop: first who emits audit events, then `audit`, then the bus, then `ca`.
+ */
+import { createLogger, loadBootstrap, remoteIssuer, SvidRenewal } from "@sallyport/service";
+import { serviceEntry } from "./checkout.ts";
+import type { KeyFiles } from "./key-files.ts";
+import type { StateLayout } from "./layout.ts";
+import { NatsProcess } from "./nats-process.ts";
+import type { NetworkFile } from "./network-file.ts";
+import { logTail } from "./process-log.ts";
+import { holderId, serviceNames, type ServiceName } from "./roles.ts";
+import { inherited, serviceEnvironment, type EnvironmentInput } from "./service-environment.ts";
+import { launchService } from "./service-process.ts";
+import { SupervisedProcess, type Launch, type ProcessEvent } from "./supervised-process.ts";
+
+export interface ConstellationOptions {
+  readonly network: NetworkFile;
+  readonly layout: StateLayout;
+  readonly keys: KeyFiles;
+  readonly publicAddress: string;
+  readonly logLevel: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly onReady: (name: string) => void;
+  readonly onProcessEvent: (event: ProcessEvent) => void;
+}
+
+export class Constellation implements AsyncDisposable {
+  readonly #options: ConstellationOptions;
+  readonly #processes = new Map<string, SupervisedProcess>();
+  readonly #bus = new AsyncDisposableStack();
+
+  constructor(options: ConstellationOptions) {
+    this.#options = options;
+  }
+
+  get pids(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.#processes].flatMap(([name, { pid }]) => (pid === undefined ? [] : [[name, pid]])));
+  }
+
+  /** Resolves when every process is ready. @throws ConstellationError PROCESS_FAILED */
+  async start(signal: AbortSignal): Promise<void> {
+    const ca = this.#startService("ca");
+    const bus = this.#startBus(signal);
+    await Promise.all([this.#startOthersAfter(ca), bus]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all((["router", "enrollment", "policy"] as const).map((name) => this.#stop(name)));
+    await this.#stop("audit");
+    await this.#stop("nats");
+    await this.#bus.disposeAsync();
+    await this.#stop("ca");
+  }
+
+  async #startOthersAfter(ca: SupervisedProcess): Promise<void> {
+    await ca.ready;
+    const others = serviceNames.filter((name) => name !== "ca").map((name) => this.#startService(name));
+    await Promise.all(others.map((other) => other.ready));
+  }
+
+  /** We ask the CA for the bus's certificate, by the bus's own bootstrap credential. */
+  async #startBus(signal: AbortSignal): Promise<void> {
+    const { network, layout, keys, env } = this.#options;
+    const { trustDomain } = network;
+    const bootstrap = await loadBootstrap({ dir: layout.bootstrapDir("nats"), trustDomain, keyEncryptionKey: await keys.read("nats") });
+    const issue = this.#bus.use(remoteIssuer({ caAddress: `127.0.0.1:${network.ports.ca}`, bootstrap }));
+    const log = createLogger({ name: "nats", instance: "1", level: "silent" });
+    const svid = await SvidRenewal.open({ issue, bus: false, uri: holderId("nats", trustDomain).uri, log, signal });
+    this.#bus.use(svid);
+    const identity = svid.source;
+    const nats = this.#bus.use(
+      await NatsProcess.open({ layout, networkId: network.id, trustDomain, port: network.ports.nats, identity, path: env["PATH"] ?? "" }),
+    );
+    await this.#supervise("nats", () => nats.launch()).ready;
+  }
+
+  #startService(name: ServiceName): SupervisedProcess {
+    const { layout, env } = this.#options;
+    const environment: EnvironmentInput = this.#options;
+    const settings = { ...inherited(env), NODE_COMPILE_CACHE: layout.compileCacheDir, ...serviceEnvironment(name, environment) };
+    return this.#supervise(name, () => launchService({ name, entry: serviceEntry(name), env: settings, logDir: layout.logDir }));
+  }
+
+  #supervise(name: string, launch: () => Promise<Launch>): SupervisedProcess {
+    const { layout, onReady, onProcessEvent } = this.#options;
+    const supervised = new SupervisedProcess({ name, launch, logTail: () => logTail(layout.logDir, name), onEvent: onProcessEvent });
+    this.#processes.set(name, supervised);
+    supervised.ready.then(
+      () => onReady(name),
+      () => undefined,
+    );
+    return supervised;
+  }
+
+  async #stop(name: ServiceName | "nats"): Promise<void> {
+    await this.#processes.get(name)?.[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,63 @@
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { z } from "zod";
+import { ConstellationError } from "./constellation-error.ts";
+
+/** TCP ports on 127.0.0.1 of what is private. */
+export interface PrivatePorts {
+  readonly nats: number;
+  readonly ca: number;
+  readonly enrollment: number;
+  readonly enroll: number;
+  readonly policy: number;
+  readonly router: number;
+  readonly audit: number;
+}
+
+/** `network.json`: what a network is, apart from its secrets. */
+export interface NetworkFile {
+  readonly version: 1;
+  /** Random, 16 hexadecimal digits: names the folder of key encryption keys. */
+  readonly id: string;
+  readonly trustDomain: string;
+  readonly keyDir: string;
+  /** `host:port` of the router's public port. Workloads keep it in their profiles. */
+  readonly routerListen: string;
+  readonly ports: PrivatePorts;
+}
+
+const port: z.ZodNumber = z.number().int().min(1).max(65_535);
+
+const schema: z.ZodType<NetworkFile> = z.object({
+  version: z.literal(1),
+  id: z.string().regex(/^[0-9a-f]{16}$/),
+  trustDomain: z.string(),
+  keyDir: z.string(),
+  routerListen: z.string(),
+  ports: z.object({ nats: port, ca: port, enrollment: port, enroll: port, policy: port, router: port, audit: port }),
+});
+
+/** @returns undefined where there is none. @throws ConstellationError STATE_INVALID */
+export async function readNetworkFile(path: string): Promise<NetworkFile | undefined> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new ConstellationError({
+      code: "STATE_INVALID",
+      message: `${path} is not a network file of this version`,
+      remedy: "Choose another state folder, or restore this one from a backup.",
+      cause,
+    });
+  }
+}
+
+/** Written whole or not at all. */
+export async function writeNetworkFile(path: string, network: NetworkFile): Promise<void> {
+  const temporary = `${path}.new`;
+  await writeFile(temporary, `${JSON.stringify(network, null, 2)}\n`, { mode: 0o600 });
+  await rename(temporary, path);
+}
