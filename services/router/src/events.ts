@@ -1,0 +1,178 @@
+/** What this router puts on record. One function per kind of event; kinds are those of audit.proto. */
+import type { EventInput } from "@sallyport/audit-log";
+import { wireCodeName } from "@sallyport/frame";
+import type { Peer } from "@sallyport/mtls";
+import type { Decision } from "@sallyport/policy-engine";
+import type { Refusal } from "@sallyport/proto/tunnel";
+import { describeChannelEnd } from "@sallyport/tunnel";
+import type { Circuit, CircuitEnd } from "./domain/circuit.ts";
+import type { TunnelEnd } from "./domain/router-tunnel.ts";
+
+export type Record = (event: EventInput) => void;
+
+/** A tunnel as the record needs it. */
+export interface RecordedTunnel {
+  readonly tunnelId: string;
+  readonly peer: Peer;
+  readonly remoteAddress: string;
+}
+
+export function tunnelOpened(tunnel: RecordedTunnel): EventInput {
+  return {
+    kind: "tunnel.opened",
+    ...actor(tunnel.peer),
+    ...place(tunnel),
+    tlsGroup: tunnel.peer.tlsGroup ?? "",
+    outcome: "ok",
+  };
+}
+
+export function tunnelClosed(tunnel: RecordedTunnel, end: TunnelEnd, durationUs: number): EventInput {
+  return { kind: "tunnel.closed", ...actor(tunnel.peer), ...place(tunnel), durationUs, ...tunnelEndFacts(end) };
+}
+
+/** A tunnel that never was: `peer` is known when the handshake proved it. */
+export function tunnelRefused(facts: {
+  readonly remoteAddress: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly peer: Peer | null;
+  /** Refusals of unproven sources that were not recorded since the last one that was. */
+  readonly unrecorded: number;
+}): EventInput {
+  const { remoteAddress, code, reason, peer, unrecorded } = facts;
+  const attributes = { remoteAddress, ...(unrecorded === 0 ? {} : { unrecorded: String(unrecorded) }) };
+  return {
+    kind: "tunnel.refused",
+    ...(peer === null ? {} : actor(peer)),
+    outcome: "denied",
+    errorCode: code,
+    reason,
+    attributes,
+  };
+}
+
+export function hostAnnounced(tunnel: RecordedTunnel, service: string, decision: Decision): EventInput {
+  return {
+    kind: "host.announced",
+    ...actor(tunnel.peer),
+    ...place(tunnel),
+    service,
+    ...decided(decision),
+    outcome: "ok",
+  };
+}
+
+export function hostRefused(tunnel: RecordedTunnel, service: string, decision: Decision): EventInput {
+  return {
+    kind: "host.refused",
+    ...actor(tunnel.peer),
+    ...place(tunnel),
+    service,
+    ...decided(decision),
+    outcome: "denied",
+    errorCode: decision.code,
+  };
+}
+
+export function hostWithdrawn(tunnel: RecordedTunnel, service: string, reason: string): EventInput {
+  return { kind: "host.withdrawn", ...actor(tunnel.peer), ...place(tunnel), service, reason, outcome: "ok" };
+}
+
+export function circuitOpened(circuit: Circuit, dialUs: number): EventInput {
+  return {
+    kind: "circuit.opened",
+    ...actor(circuit.dialer.peer),
+    ...decided(circuit.decision),
+    service: circuit.service,
+    circuitId: circuit.circuitId,
+    hostId: circuit.host.peer.identity.id.uri,
+    durationUs: dialUs,
+    tlsGroup: circuit.dialer.peer.tlsGroup ?? "",
+    outcome: "ok",
+    attributes: { dialerTunnel: circuit.dialer.tunnelId, hostTunnel: circuit.host.tunnelId },
+  };
+}
+
+export function circuitRefused(facts: {
+  readonly peer: Peer;
+  readonly service: string;
+  readonly decision: Decision | null;
+  /** What the dialer was told. The decision's own code and reason, when there is one, are the record's. */
+  readonly refusal: Refusal;
+  readonly circuitId: string;
+}): EventInput {
+  const { peer, service, decision, refusal, circuitId } = facts;
+  const denied = decision !== null && decision.decision === "deny";
+  return {
+    kind: "circuit.refused",
+    ...actor(peer),
+    ...(decision === null ? {} : decided(decision)),
+    service,
+    circuitId,
+    outcome: denied ? "denied" : "error",
+    errorCode: denied ? decision.code : refusal.code,
+    reason: denied ? decision.reason : refusal.message,
+  };
+}
+
+export function circuitClosed(circuit: Circuit, end: CircuitEnd): EventInput {
+  return {
+    kind: "circuit.closed",
+    ...actor(circuit.dialer.peer),
+    ...decided(circuit.decision),
+    service: circuit.service,
+    circuitId: circuit.circuitId,
+    hostId: circuit.host.peer.identity.id.uri,
+    bytesSent: circuit.dialerLeg.bytes,
+    bytesReceived: circuit.hostLeg.bytes,
+    durationUs: circuit.durationUs,
+    tlsGroup: circuit.dialer.peer.tlsGroup ?? "",
+    ...circuitEndFacts(end),
+  };
+}
+
+function circuitEndFacts(end: CircuitEnd): Partial<EventInput> {
+  switch (end.kind) {
+    case "ended":
+      return { outcome: "ok" };
+    case "reset":
+      return { outcome: "cancelled", errorCode: wireCodeName(end.wireCode), reason: `The ${end.by} reset the stream.` };
+    case "tunnel-gone":
+      return { outcome: "disconnected", reason: `The ${end.side}'s tunnel is gone.` };
+    case "cut": {
+      const { code: errorCode, reason, decision } = end;
+      return { outcome: "revoked", errorCode, reason, ...(decision === null ? {} : decided(decision)) };
+    }
+  }
+}
+
+function tunnelEndFacts(end: TunnelEnd): Partial<EventInput> {
+  switch (end.kind) {
+    case "left":
+      return { outcome: end.channel.kind === "ended" ? "ok" : "disconnected", reason: describeChannelEnd(end.channel) };
+    case "revoked":
+      return { outcome: "revoked", errorCode: "IDENTITY_DENIED", reason: end.reason };
+    case "expired":
+      return { outcome: "disconnected", errorCode: "EXPIRED", reason: "The certificate's life is over." };
+    case "drained":
+      return { outcome: "ok", reason: "The router drained." };
+    case "no-hello":
+      return { outcome: "error", errorCode: "PROTOCOL", reason: "No HELLO came in time." };
+  }
+}
+
+function actor(peer: Peer): Partial<EventInput> {
+  const { identity, serial } = peer;
+  const name = identity.kind === "bus" ? identity.role : identity.name;
+  return { actorId: identity.id.uri, actorName: name, actorSerial: serial };
+}
+
+function place(tunnel: RecordedTunnel): Partial<EventInput> {
+  return { attributes: { tunnelId: tunnel.tunnelId, remoteAddress: tunnel.remoteAddress } };
+}
+
+function decided(decision: Decision): Partial<EventInput> {
+  const { decision: outcome, decisionId, ruleIds, sliceVersion, reason, decideUs } = decision;
+  return { decision: outcome, decisionId, ruleIds: [...ruleIds], sliceVersion, reason, decideUs };
+}

@@ -1,0 +1,120 @@
+/**
+ * The one port that faces the network. What a connection may cost before it has proven an identity:
+ *   1. a place: per source and in total, by a ticket held until the identity is proven or the connection is gone;
+ *   2. time: first byte within `firstByteMs`, identity within `handshakeMs`;
+ *   3. memory: a ClientHello of at most 16 KiB;
+ *   4. CPU: a handshake starts only within the budget of the event loop.
+ * The ALPN of the ClientHello only chooses the handler. Whoever offers none of ours is closed without an answer.
+ */
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { RouterError } from "../errors.ts";
+import { HandshakeBudget } from "./handshake-budget.ts";
+import { readClientHello } from "./read-client-hello.ts";
+import { SourceAdmission } from "./source-admission.ts";
+import type { RouterLimits } from "../limits.ts";
+
+export const tunnelAlpn = "sallyport/1";
+export const enrollmentAlpn = "sallyport-enroll/1";
+
+export interface PublicPortHandlers {
+  /** Proves who is there. Resolves when that is done or failed; the ticket ends then. `deadline` ends the handshake. */
+  readonly tunnel: (socket: Socket, deadline: AbortSignal) => Promise<void>;
+  /** Resolves when the connection is gone. */
+  readonly enrollment: (socket: Socket) => Promise<void>;
+  /** `reason` is of a closed, small set: it may be counted by. */
+  readonly refused: (remoteAddress: string, reason: string) => void;
+}
+
+export class PublicPort implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #admission: SourceAdmission;
+  readonly #budget: HandshakeBudget;
+  readonly #limits: RouterLimits;
+  readonly #handlers: PublicPortHandlers;
+  readonly #unproven = new Set<Socket>();
+
+  constructor(limits: RouterLimits, handlers: PublicPortHandlers) {
+    this.#limits = limits;
+    this.#handlers = handlers;
+    this.#admission = new SourceAdmission(limits.sources);
+    this.#budget = new HandshakeBudget({
+      perSecond: limits.handshakesPerSecond,
+      burst: limits.handshakeBurst,
+      maxWaiting: limits.maxWaitingHandshakes,
+    });
+    this.#server = createServer(
+      { pauseOnConnect: true, noDelay: true, keepAlive: true },
+      (socket) => void this.#connection(socket),
+    );
+  }
+
+  get unproven(): number {
+    return this.#admission.unproven;
+  }
+
+  async listen(host: string, port: number): Promise<AddressInfo> {
+    this.#server.listen({ host, port, backlog: 1_024 });
+    try {
+      await once(this.#server, "listening");
+    } catch (cause) {
+      throw new RouterError("LISTEN_FAILED", `cannot listen on ${host}:${port}`, {
+        cause,
+        remedy: "choose another SALLYPORT_ROUTER_LISTEN",
+      });
+    }
+    const address = this.#server.address();
+    if (address === null || typeof address === "string")
+      throw new RouterError("LISTEN_FAILED", "the port has no address");
+    return address;
+  }
+
+  async #connection(socket: Socket): Promise<void> {
+    socket.on("error", ignore);
+    const source = socket.remoteAddress ?? "";
+    const admission = this.#admission.admit(source);
+    if (admission.kind === "refused") return this.#refuse(socket, source, admission.reason);
+    using _ticket = admission.ticket;
+    this.#unproven.add(socket);
+    try {
+      const deadline = AbortSignal.timeout(this.#limits.handshakeMs);
+      const flight = await readClientHello(socket, this.#limits.firstByteMs, deadline);
+      if (flight.kind === "refused") return this.#refuse(socket, source, flight.reason);
+      await this.#route(socket, source, flight.alpn, deadline);
+    } finally {
+      this.#unproven.delete(socket);
+    }
+  }
+
+  async #route(socket: Socket, source: string, alpn: readonly string[], deadline: AbortSignal): Promise<void> {
+    switch (alpn.find((name) => name === tunnelAlpn || name === enrollmentAlpn)) {
+      case tunnelAlpn:
+        if (!(await this.#budget.take(deadline))) return this.#refuse(socket, source, "handshake budget");
+        return await this.#handlers.tunnel(socket, deadline);
+      case enrollmentAlpn:
+        return await this.#handlers.enrollment(socket);
+      case undefined:
+        return this.#refuse(socket, source, "no protocol of ours");
+    }
+  }
+
+  #refuse(socket: Socket, source: string, reason: string): void {
+    socket.resetAndDestroy();
+    this.#handlers.refused(source, reason);
+  }
+
+  /** Takes nothing new; connections that are not proven yet are gone, tunnels stay. */
+  stopListening(): void {
+    this.#server.close();
+    for (const socket of this.#unproven) socket.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#server.listening) return;
+    this.stopListening();
+  }
+}
+
+function ignore(): void {
+  // A connection that breaks before it proved anything is ordinary on a public port.
+}
