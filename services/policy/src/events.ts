@@ -1,0 +1,69 @@
+import type { AuditEmitter } from "@sallyport/audit-log";
+import type { Peer } from "@sallyport/mtls";
+import type { SubjectKind } from "./domain/deny-list.ts";
+
+/** What policy puts on record: who changed what, and which head announced it. */
+export class PolicyEvents {
+  readonly #audit: Pick<AuditEmitter, "record">;
+
+  constructor(audit: Pick<AuditEmitter, "record">) {
+    this.#audit = audit;
+  }
+
+  applied(
+    by: Peer,
+    facts: {
+      readonly version: number;
+      readonly headSequence: number;
+      readonly services: number;
+      readonly workloads: number;
+    },
+  ): void {
+    this.#audit.record({
+      kind: "policy.applied",
+      ...actor(by),
+      outcome: "ok",
+      attributes: {
+        version: String(facts.version),
+        head_sequence: String(facts.headSequence),
+        services: String(facts.services),
+        workloads: String(facts.workloads),
+      },
+    });
+  }
+
+  revoked(by: Peer, subject: SubjectKind, reason: string, denyListVersion: number): void {
+    this.#audit.record({
+      kind: "identity.revoked",
+      ...actor(by),
+      reason,
+      outcome: "ok",
+      attributes: subjectFacts(subject, denyListVersion),
+    });
+  }
+
+  reinstated(by: Peer, subject: SubjectKind, denyListVersion: number): void {
+    this.#audit.record({
+      kind: "identity.reinstated",
+      ...actor(by),
+      outcome: "ok",
+      attributes: subjectFacts(subject, denyListVersion),
+    });
+  }
+}
+
+function actor({ identity, serial }: Peer): {
+  readonly actorId: string;
+  readonly actorName: string;
+  readonly actorSerial: string;
+} {
+  return {
+    actorId: identity.id.uri,
+    actorName: identity.kind === "bus" ? identity.role : identity.name,
+    actorSerial: serial,
+  };
+}
+
+function subjectFacts({ $case, value }: SubjectKind, denyListVersion: number): Record<string, string> {
+  return { subject_kind: $case, subject: value, deny_list_version: String(denyListVersion) };
+}

@@ -1,0 +1,143 @@
+import type { SvidSource } from "@sallyport/identity";
+import { createHead, HEAD_TYPE, sealEnvelope } from "@sallyport/policy-engine";
+import { Head } from "@sallyport/proto/policy";
+import { itemsOf, type Item, type Publication } from "./domain/publication.ts";
+import { slicesOf } from "./domain/stored-policy.ts";
+import type { PolicySource } from "./store/policy-source.ts";
+import { DENY_LIST_KEY, HEAD_KEY, sliceKey, type PublishedPolicy } from "./store/published-policy.ts";
+
+// Any number of replicas publish, none leads.
+// 1. What is published follows from the source alone, so that two replicas that read the same source write the same payloads.
+// 2. Every write is a compare-and-set, and nothing is written over a newer version: whoever finds one reads the source again.
+// 3. Slices and deny-list are written before the head that names them; a head is written only if it goes back in nothing.
+// 4. A head's sequence is at least the time in milliseconds, so that it grows even if the bucket was lost.
+
+/** An envelope is signed anew when its signer's certificate has less than this left: longer than routers keep deciding by an old head. */
+const RESEAL_BEFORE_EXPIRY_MS = 25 * 60_000;
+/** Each conflict means that another replica got something done. */
+const MAX_ATTEMPTS = 50;
+
+interface Reconciled {
+  readonly documentRevision: number;
+  readonly denyListRevision: number;
+  readonly publication: Publication;
+  /** When the first of its envelopes is due to be signed anew. */
+  readonly resealAtMs: number;
+}
+
+/** Makes the bucket `policy` say what the source says, and says so in a new head. */
+export class Publisher {
+  readonly #source: PolicySource;
+  readonly #published: PublishedPolicy;
+  readonly #identity: SvidSource;
+  #reconciled: Reconciled | null = null;
+  #running: Promise<Head> | null = null;
+  #waiting: Promise<Head> | null = null;
+
+  constructor(options: {
+    readonly source: PolicySource;
+    readonly published: PublishedPolicy;
+    readonly identity: SvidSource;
+  }) {
+    this.#source = options.source;
+    this.#published = options.published;
+    this.#identity = options.identity;
+  }
+
+  /**
+   * Resolves with a head that covers everything that was in the source when this was called.
+   * Calls that wait for a running publication share the next one.
+   */
+  publish(): Promise<Head> {
+    if (this.#running === null) return this.#run();
+    this.#waiting ??= this.#running.then(
+      () => this.#runNext(),
+      () => this.#runNext(),
+    );
+    return this.#waiting;
+  }
+
+  #runNext(): Promise<Head> {
+    this.#waiting = null;
+    return this.#run();
+  }
+
+  #run(): Promise<Head> {
+    const running = this.#publish().finally(() => {
+      if (this.#running === running) this.#running = null;
+    });
+    this.#running = running;
+    return running;
+  }
+
+  async #publish(): Promise<Head> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const publication = await this.#reconcile();
+      const head = publication === null ? null : await this.#announce(publication);
+      if (head !== null) return head;
+      this.#reconciled = null;
+    }
+    throw new Error(`other replicas came between ${MAX_ATTEMPTS} times`);
+  }
+
+  /** Null when something newer is on the bus than the source said when it was read. */
+  async #reconcile(): Promise<Publication | null> {
+    const [policy, denyList] = [await this.#source.readPolicy(), await this.#source.readDenyList()];
+    const revisions = {
+      documentRevision: policy.entry?.revision ?? 0,
+      denyListRevision: denyList.entry?.revision ?? 0,
+    };
+    const known = this.#reconciled;
+    const same =
+      known?.documentRevision === revisions.documentRevision && known.denyListRevision === revisions.denyListRevision;
+    if (same && Date.now() < known.resealAtMs) return known.publication;
+    const publication = {
+      policyVersion: policy.value.version,
+      slices: slicesOf(policy.value),
+      denyList: denyList.value,
+    };
+    let resealAtMs = Number.POSITIVE_INFINITY;
+    for (const item of itemsOf(publication, { denyList: DENY_LIST_KEY, slice: sliceKey })) {
+      const sealedUntilMs = await this.#put(item);
+      if (sealedUntilMs === null) return null;
+      resealAtMs = Math.min(resealAtMs, sealedUntilMs - RESEAL_BEFORE_EXPIRY_MS);
+    }
+    this.#reconciled = { ...revisions, publication, resealAtMs };
+    return publication;
+  }
+
+  /** When the signer's certificate expires; null on a conflict. */
+  async #put({ key, type, payload, version, versionOf }: Item): Promise<number | null> {
+    const svid = this.#identity.current();
+    const ownNotAfterMs = svid.notAfter.getTime();
+    const before = await this.#published.read(key, type);
+    if (before?.verified) {
+      const { payload: held, signerNotAfterMs } = before.verified;
+      if (versionOf(held) > version) return null;
+      const lasts = signerNotAfterMs - RESEAL_BEFORE_EXPIRY_MS > Date.now() || signerNotAfterMs >= ownNotAfterMs;
+      if (held.equals(payload) && lasts) return signerNotAfterMs;
+    }
+    const written = await this.#published.write(key, sealEnvelope(type, payload, svid), before);
+    return written === "written" ? ownNotAfterMs : null;
+  }
+
+  async #announce({ policyVersion, slices, denyList }: Publication): Promise<Head | null> {
+    const before = await this.#published.read(HEAD_KEY, HEAD_TYPE);
+    const last = before?.verified ? Head.decode(before.verified.payload) : null;
+    if (last !== null && (last.policyVersion > policyVersion || last.denyListVersion > denyList.version)) return null;
+    const timeUnixMs = Date.now();
+    const head = createHead({
+      sequence: Math.max((last?.sequence ?? 0) + 1, timeUnixMs),
+      timeUnixMs,
+      policyVersion,
+      slices,
+      denyList,
+    });
+    const envelope = sealEnvelope(HEAD_TYPE, Head.encode(head).finish(), this.#identity.current());
+    if ((await this.#published.write(HEAD_KEY, envelope, before)) === "conflict") return null;
+    if (last !== null && Object.keys(last.slices).some((service) => !slices.has(service))) {
+      await this.#published.removeOtherSlices(new Set(slices.keys()));
+    }
+    return head;
+  }
+}
