@@ -1,9 +1,9 @@
 import { defineConfig } from "vitest/config";
 
 /** Dependencies of the workspace are taken from their sources, here and in every process that a test starts. */
-const conditions = ["source", "node", "import", "default"];
+const conditions = ["sallyport-source", "node", "import", "default"];
 const shared = {
-  ssr: { resolve: { conditions, externalConditions: ["source", "node", "import"] } },
+  ssr: { resolve: { conditions, externalConditions: ["sallyport-source", "node", "import"] } },
 } as const;
 
 export default defineConfig({
@@ -17,7 +17,7 @@ export default defineConfig({
           include: ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts", "scripts/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/dist/**"],
           pool: "forks",
-          execArgv: ["--conditions=source"],
+          execArgv: ["--conditions=sallyport-source"],
           testTimeout: 30_000,
           hookTimeout: 90_000,
           sequence: { groupOrder: 0 },
@@ -30,7 +30,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/dist/**"],
           pool: "forks",
-          execArgv: ["--conditions=source"],
+          execArgv: ["--conditions=sallyport-source"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
           // One constellation of seven processes at a time; a file that wants two starts two itself.
