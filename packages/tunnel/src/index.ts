@@ -12,4 +12,4 @@ export { StreamIds } from "./stream-ids.ts";
 export { Tunnel, type TunnelEnd } from "./tunnel.ts";
 export { TunnelError, type TunnelErrorCode } from "./tunnel-error.ts";
 export type { TunnelOptions } from "./tunnel-options.ts";
-export { TunnelStream } from "./tunnel-stream.ts";
+export { type StreamPort, TunnelStream } from "./tunnel-stream.ts";
