@@ -7,7 +7,8 @@
  * C1. The carrier holds little (`carrierBytes`), the queue the rest: what is queued can still be dropped or overtaken.
  * C2. `queuedBytes` never passes `maxQueuedBytes`: the channel ends instead.
  * C3. One terminal path, `#settle`. After it nothing is read, written or reported but one `onEnd`, which never comes from inside a call of the owner.
- * C4. What the handler throws ends this channel, not the process.
+ * C4. What waits in a congested channel costs memory in proportion to its bytes: small frames are packed.
+ * C5. What the handler throws ends this channel, not the process.
  */
 import type { Duplex } from "node:stream";
 import {
@@ -15,6 +16,7 @@ import {
   FrameError,
   FrameType,
   HEADER_BYTES,
+  MAX_PAYLOAD_BYTES,
   PING_ACK,
   WireCode,
   encodeFrame,
@@ -29,6 +31,7 @@ import { FrameBudget } from "./frame-budget.ts";
 import type { FrameHandler } from "./frame-handler.ts";
 import { Liveness } from "./liveness.ts";
 import { OutboundQueue } from "./outbound-queue.ts";
+import { TunnelError } from "./tunnel-error.ts";
 
 type ChannelState =
   | { readonly kind: "open" }
@@ -81,6 +84,7 @@ export class FrameChannel {
       now,
     );
     this.#decoder = new FrameDecoder((type, flags, streamId, chunk, start, end) => this.#onFrame(type, flags, streamId, chunk, start, end));
+    if (carrier.destroyed) this.#settle({ kind: "failed", cause: carrier.errored ?? new Error("The carrier was closed before.") });
     carrier.on("data", this.#onData);
     carrier.on("drain", () => this.flush());
     carrier.on("end", () => this.#onCarrierEnd());
@@ -103,15 +107,21 @@ export class FrameChannel {
     return this.#roundTripMs;
   }
 
-  /** Queues one frame; the payload is copied. It leaves at `flush`, at the latest when the current turn of the event loop ends. */
+  /**
+   * Queues one frame; the payload is copied. It leaves at `flush`, at the latest when the current callback returns to the event loop.
+   * Throws TunnelError PAYLOAD_TOO_LARGE.
+   */
   writeFrame(type: number, flags: number, streamId: number, payload?: Uint8Array): void {
+    if (payload !== undefined && payload.length > MAX_PAYLOAD_BYTES) {
+      throw new TunnelError("PAYLOAD_TOO_LARGE", `A payload of ${payload.length} bytes does not fit one frame.`);
+    }
     this.forward(encodeFrame(type, flags, streamId, payload));
   }
 
   /** Queues one or more whole frames without a copy: the bytes must not change until they left. */
   forward(frames: Buffer): void {
     if (this.#state.kind !== "open") return;
-    this.#queue.push(frames);
+    this.#queue.push(frames, this.#congested);
     this.#afterPush();
   }
 
@@ -179,7 +189,7 @@ export class FrameChannel {
       this.#decoder.push(chunk);
       this.#handler.onBatchEnd();
     } catch (error) {
-      this.#fail(error); // C4
+      this.#fail(error); // C5
     }
     this.flush();
   };
@@ -236,7 +246,7 @@ export class FrameChannel {
     try {
       this.#handler.onDrain?.();
     } catch (error) {
-      this.#fail(error); // C4
+      this.#fail(error); // C5
     }
   }
 

@@ -7,7 +7,7 @@ export interface IncomingStream {
   readonly open: StreamOpen;
   /** Aborted when the peer gave up before an answer, or the tunnel ended. */
   readonly signal: AbortSignal;
-  /** Throws TunnelError STREAM_ANSWERED when already answered, or aborted. */
+  /** Throws TunnelError STREAM_ANSWERED when already answered, or aborted; PAYLOAD_TOO_LARGE, after which it may be answered otherwise. */
   accept(accept: StreamAccept): TunnelStream;
   /** Does nothing when already answered, or aborted. */
   refuse(refusal: Refusal): void;
@@ -46,13 +46,14 @@ export class Offer implements IncomingStream {
     if (this.#answered || this.signal.aborted) {
       throw new TunnelError("STREAM_ANSWERED", "The stream was answered already, or its dialer gave up.", { cause: this.signal.reason });
     }
+    const stream = this.#port.acceptOffer(this.#streamId, accept);
     this.#answered = true;
-    return this.#port.acceptOffer(this.#streamId, accept);
+    return stream;
   }
 
   refuse(refusal: Refusal): void {
     if (this.#answered || this.signal.aborted) return;
-    this.#answered = true;
     this.#port.refuseOffer(this.#streamId, refusal);
+    this.#answered = true;
   }
 }

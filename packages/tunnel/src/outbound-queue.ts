@@ -1,5 +1,8 @@
 import { FrameType, HEADER_BYTES, payloadBytesAt, streamIdAt, typeAt } from "@sallyport/frame";
 
+const PACKED_BELOW_BYTES = 4096;
+const BLOCK_BYTES = 16_384;
+
 /**
  * Frames that wait for the carrier. Each entry is one or more whole frames, so that what is dropped or overtaken is always whole frames.
  * Pings overtake everything: a peer behind a full queue is slow, not dead.
@@ -10,14 +13,26 @@ export class OutboundQueue {
   // Entries before this index are already taken; the array is cut when half of it is.
   #head = 0;
   #bytes = 0;
+  // The memory of the last entry, when that one is packed.
+  #block: Buffer | null = null;
+  #blockUsedBytes = 0;
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  push(frames: Buffer): void {
-    this.#entries.push(frames);
+  /**
+   * @param packed for a queue that is long already: small frames are copied together, so that neither their number nor the chunks that they are
+   * views of cost more memory than their bytes.
+   */
+  push(frames: Buffer, packed: boolean): void {
     this.#bytes += frames.length;
+    if (packed && frames.length < PACKED_BELOW_BYTES) {
+      this.#pack(frames);
+      return;
+    }
+    this.#block = null;
+    this.#entries.push(frames);
   }
 
   pushUrgent(frame: Buffer): void {
@@ -34,6 +49,7 @@ export class OutboundQueue {
   clear(): void {
     this.#urgent = [];
     this.#entries = [];
+    this.#block = null;
     this.#head = 0;
     this.#bytes = 0;
   }
@@ -50,11 +66,23 @@ export class OutboundQueue {
       if (entry !== undefined) keepOthers(entry, streamId, kept);
     }
     this.#entries = kept;
+    this.#block = null;
     this.#head = 0;
     this.#bytes = 0;
     for (const entry of this.#urgent) this.#bytes += entry.length;
     for (const entry of kept) this.#bytes += entry.length;
     return before - this.#bytes;
+  }
+
+  #pack(frames: Buffer): void {
+    if (this.#block !== null && this.#blockUsedBytes + frames.length <= BLOCK_BYTES) {
+      this.#entries.pop();
+    } else {
+      this.#block = Buffer.allocUnsafe(BLOCK_BYTES);
+      this.#blockUsedBytes = 0;
+    }
+    this.#blockUsedBytes += frames.copy(this.#block, this.#blockUsedBytes);
+    this.#entries.push(this.#block.subarray(0, this.#blockUsedBytes));
   }
 
   #shiftEntry(): Buffer | null {
@@ -64,6 +92,7 @@ export class OutboundQueue {
     if (this.#head * 2 >= this.#entries.length) {
       this.#entries.splice(0, this.#head);
       this.#head = 0;
+      if (this.#entries.length === 0) this.#block = null;
     }
     return entry;
   }

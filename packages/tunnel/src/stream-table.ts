@@ -4,7 +4,7 @@
  * T1. A frame for an id that was used and has no entry belongs to a stream that is over: it was under way, and is dropped.
  * T2. An entry is in one phase: opening (our OPEN), offered (the peer's OPEN), open. A frame that its phase does not expect is a violation.
  */
-import { FrameError, FrameType, WireCode, encodeDataRun, encodeReset, encodeWindow, wireCodeName } from "@sallyport/frame";
+import { FrameError, FrameType, MAX_OPENING_PAYLOAD_BYTES, WireCode, encodeDataRun, encodeReset, encodeWindow, wireCodeName } from "@sallyport/frame";
 import { Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
 import type { FrameChannel } from "./frame-channel.ts";
 import { type IncomingStream, Offer, type OfferPort } from "./incoming-stream.ts";
@@ -48,14 +48,15 @@ export class StreamTable implements StreamPort, OfferPort {
     return this.#localCount;
   }
 
-  /** Sends OPEN. Throws STREAM_IDS_EXHAUSTED. */
+  /** Sends OPEN. Throws STREAM_IDS_EXHAUSTED or PAYLOAD_TOO_LARGE. */
   open(open: StreamOpen): Opening {
+    const payload = requireFits(StreamOpen.encode(open).finish());
     const streamId = this.#ids.next();
     if (streamId === null) throw new TunnelError("STREAM_IDS_EXHAUSTED", "Every stream id of this tunnel is used; open a fresh tunnel.");
     const opening = new Opening(streamId);
     this.#entries.set(streamId, opening);
     this.#localCount += 1;
-    this.#channel.writeFrame(FrameType.open, 0, streamId, StreamOpen.encode(open).finish());
+    this.#channel.writeFrame(FrameType.open, 0, streamId, payload);
     return opening;
   }
 
@@ -175,15 +176,16 @@ export class StreamTable implements StreamPort, OfferPort {
   }
 
   acceptOffer(streamId: number, accept: StreamAccept): TunnelStream {
+    const payload = requireFits(StreamAccept.encode(accept).finish());
     const stream = new TunnelStream(streamId, this);
     this.#entries.set(streamId, stream);
-    this.#channel.writeFrame(FrameType.accept, 0, streamId, StreamAccept.encode(accept).finish());
+    this.#channel.writeFrame(FrameType.accept, 0, streamId, payload);
     return stream;
   }
 
   refuseOffer(streamId: number, refusal: Refusal): void {
-    this.forget(streamId);
     this.#sendRefuse(streamId, refusal);
+    this.forget(streamId);
   }
 
   forget(streamId: number): void {
@@ -196,7 +198,7 @@ export class StreamTable implements StreamPort, OfferPort {
   }
 
   #sendRefuse(streamId: number, refusal: Refusal): void {
-    this.#channel.writeFrame(FrameType.refuse, 0, streamId, Refusal.encode(refusal).finish());
+    this.#channel.writeFrame(FrameType.refuse, 0, streamId, requireFits(Refusal.encode(refusal).finish()));
   }
 
   /** Null for a stream that is over (T1). */
@@ -213,6 +215,12 @@ export class StreamTable implements StreamPort, OfferPort {
     if (entry.kind !== "open") throw unexpected(frame, streamId, entry); // T2
     return entry;
   }
+}
+
+/** A larger one would end the tunnel at the peer. */
+function requireFits(payload: Uint8Array): Uint8Array {
+  if (payload.length <= MAX_OPENING_PAYLOAD_BYTES) return payload;
+  throw new TunnelError("PAYLOAD_TOO_LARGE", `${payload.length} bytes for opening a stream; the limit is ${MAX_OPENING_PAYLOAD_BYTES}.`);
 }
 
 function unexpected(frame: string, streamId: number, entry: StreamEntry): FrameError {

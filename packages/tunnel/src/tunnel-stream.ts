@@ -5,9 +5,11 @@
  * S2. Receiving: the peer is held to the credit it was given; credit for what was read is granted again in steps of half a window.
  * S3. FIN ends one direction. When both are ended the tunnel forgets the stream, though its reader may not have read it all.
  * S4. Destroyed before that: queued frames are dropped and the peer gets RESET.
+ * S5. What waits for its reader costs memory in proportion to its bytes: no small payload keeps a large chunk alive, and many small ones are gathered.
  */
 import { Duplex } from "node:stream";
 import { Credit, FrameError, INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
+import { SmallPayloads } from "./small-payloads.ts";
 import { TunnelError } from "./tunnel-error.ts";
 
 /** What a stream needs of its tunnel. */
@@ -23,8 +25,10 @@ export interface StreamPort {
   forget(streamId: number): void;
 }
 
-/** What Node buffers in each direction before it says that it is full. */
-const HIGH_WATER_BYTES = 65_536;
+/** Beyond it small payloads are gathered. It does not hold the peer back: credit does. */
+const READ_HIGH_WATER_BYTES = 16_384;
+/** What `write` takes before it returns false. */
+const WRITE_HIGH_WATER_BYTES = 65_536;
 const GRANT_STEP_BYTES: number = INITIAL_WINDOW_BYTES / 2;
 /** One turn of one stream, so that a bulk transfer leaves room for the others between its runs of frames. */
 const MAX_RUN_BYTES = 65_536;
@@ -43,6 +47,7 @@ export class TunnelStream extends Duplex {
   readonly #port: StreamPort;
   readonly #sendCredit = new Credit();
   readonly #receiveCredit = new Credit();
+  readonly #gathered = new SmallPayloads();
   #outgoing: Outgoing | null = null;
   #receivedBytes = 0;
   #grantedForBytes = 0;
@@ -53,7 +58,7 @@ export class TunnelStream extends Duplex {
   #forgotten = false;
 
   constructor(streamId: number, port: StreamPort) {
-    super({ readableHighWaterMark: HIGH_WATER_BYTES, writableHighWaterMark: HIGH_WATER_BYTES });
+    super({ readableHighWaterMark: READ_HIGH_WATER_BYTES, writableHighWaterMark: WRITE_HIGH_WATER_BYTES });
     this.streamId = streamId;
     this.#port = port;
   }
@@ -70,9 +75,11 @@ export class TunnelStream extends Duplex {
     const payloadBytes = payloadEnd - payloadStart;
     this.#receiveCredit.spend(payloadBytes);
     this.#receivedBytes += payloadBytes;
+    // S5. Never while the reader could be waiting: what is gathered is not announced.
+    if (this.readableLength >= this.readableHighWaterMark && this.#gathered.add(chunk, payloadStart, payloadEnd)) return;
+    this.#pushGathered();
     const payload = chunk.subarray(payloadStart, payloadEnd);
-    // A view keeps its whole chunk alive: one byte of credit must not make this side hold kilobytes.
-    this.push(payloadBytes * 4 < chunk.length ? Buffer.from(payload) : payload);
+    this.push(payloadBytes * 4 < chunk.length ? Buffer.from(payload) : payload); // S5
     this.#grant(); // A flowing stream hands the bytes on within `push`.
   }
 
@@ -86,6 +93,7 @@ export class TunnelStream extends Duplex {
   receiveFin(): void {
     if (this.#remoteEnded) throw new FrameError("STREAM_STATE_INVALID", `A second FIN for stream ${this.streamId}.`);
     this.#remoteEnded = true;
+    this.#pushGathered();
     this.push(null);
     this.#forgetWhenEnded();
   }
@@ -144,6 +152,7 @@ export class TunnelStream extends Duplex {
 
   /** As in Readable; a place where credit is granted again (S2), since `_read` is called before the bytes leave the buffer. */
   override read(size?: number): unknown {
+    this.#pushGathered();
     const bytes: unknown = super.read(size);
     this.#grant();
     return bytes;
@@ -170,9 +179,14 @@ export class TunnelStream extends Duplex {
     this.pump();
   }
 
+  #pushGathered(): void {
+    const gathered = this.#gathered.take();
+    if (gathered !== null) this.push(gathered);
+  }
+
   /** S2 */
   #grant(): void {
-    const readBytes = this.#receivedBytes - this.readableLength;
+    const readBytes = this.#receivedBytes - this.#gathered.bytes - this.readableLength;
     const creditBytes = readBytes - this.#grantedForBytes;
     if (creditBytes < GRANT_STEP_BYTES || this.#remoteEnded || this.#forgotten) return;
     this.#grantedForBytes = readBytes;
