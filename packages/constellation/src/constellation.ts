@@ -43,8 +43,8 @@ export class Constellation implements AsyncDisposable {
   /** Resolves when every process is ready. @throws ConstellationError PROCESS_FAILED */
   async start(signal: AbortSignal): Promise<void> {
     const ca = this.#startService("ca");
-    const bus = this.#startBus(signal);
-    await Promise.all([this.#startOthersAfter(ca), bus]);
+    await ca.ready;
+    await Promise.all([this.#startBus(signal), this.#startOthers()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -55,8 +55,7 @@ export class Constellation implements AsyncDisposable {
     await this.#stop("ca");
   }
 
-  async #startOthersAfter(ca: SupervisedProcess): Promise<void> {
-    await ca.ready;
+  async #startOthers(): Promise<void> {
     const others = serviceNames.filter((name) => name !== "ca").map((name) => this.#startService(name));
     await Promise.all(others.map((other) => other.ready));
   }

@@ -69,7 +69,11 @@ function bus(role: ServiceName): Bus {
 async function maySubscribe(role: ServiceName, subject: string): Promise<boolean> {
   const connection = bus(role).connection;
   const refused = Promise.withResolvers<boolean>();
-  const subscription = connection.subscribe(subject, { callback: (error) => error !== null && refused.resolve(false) });
+  const subscription = connection.subscribe(subject, {
+    callback: (error) => {
+      if (error !== null) refused.resolve(false);
+    },
+  });
   // The server answers in order: the refusal comes before the answer to the flush.
   const allowed = connection.flush().then(() => new Promise<boolean>((resolve) => setImmediate(() => resolve(true))));
   try {

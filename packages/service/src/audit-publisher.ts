@@ -1,10 +1,14 @@
 import { join } from "node:path";
+import { jserrors } from "@nats-io/jetstream";
 import { AuditEmitter, blockId } from "@sallyport/audit-log";
 import type { SvidSource } from "@sallyport/identity";
 import { Block, StampedBlock, type SignedBlock } from "@sallyport/proto/audit";
+import { retry } from "./backoff.ts";
 import type { Bus } from "./bus.ts";
 import type { Logger } from "./logger.ts";
 import type { ServiceName } from "./runtime.ts";
+
+const STREAM_ABSENT = { firstMs: 100, maxMs: 1_000 };
 
 /** The emitter of this process: its blocks go to `audit.<role>`, stamped with its own SPIFFE ID, and stay in the spool until JetStream has them. */
 export function openAuditEmitter(options: {
@@ -32,6 +36,13 @@ async function publishBlock(
   const { epoch, number } = Block.decode(signedBlock.block);
   const stamped = StampedBlock.encode({ signedBlock, receivedFrom: emitterId, receivedBy: emitterId, receivedAtUnixMs: Date.now() });
   await bus.ready(signal);
-  await bus.jetstream().publish(`audit.${role}`, stamped.finish(), { msgID: blockId(emitterId, epoch, number) });
+  const bytes = stamped.finish();
+  const publish = (): Promise<unknown> => bus.jetstream().publish(`audit.${role}`, bytes, { msgID: blockId(emitterId, epoch, number) });
+  await retry(publish, { ...STREAM_ABSENT, signal, onFailure: waitForStream });
   return "stored";
+}
+
+/** The stream is `audit`'s to make, and may come after the first events: that is no trouble yet. */
+function waitForStream(error: unknown): void {
+  if (!(error instanceof jserrors.JetStreamNotEnabled)) throw error;
 }
