@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { jserrors } from "@nats-io/jetstream";
 import { AuditEmitter, blockId } from "@sallyport/audit-log";
 import type { SvidSource } from "@sallyport/identity";
 import { Block, StampedBlock, type SignedBlock } from "@sallyport/proto/audit";
@@ -42,7 +41,7 @@ async function publishBlock(
   return "stored";
 }
 
-/** The stream is `audit`'s to make, and may come after the first events: that is no trouble yet. */
+/** The stream is `audit`'s to make, and may come after the first events: that is no trouble yet. The client names its absence thus. */
 function waitForStream(error: unknown): void {
-  if (!(error instanceof jserrors.JetStreamNotEnabled)) throw error;
+  if (!(error instanceof Error && error.name === "JetStreamNotEnabled")) throw error;
 }
