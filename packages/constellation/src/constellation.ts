@@ -44,7 +44,8 @@ export class Constellation implements AsyncDisposable {
   async start(signal: AbortSignal): Promise<void> {
     const ca = this.#startService("ca");
     await ca.ready;
-    await Promise.all([this.#startBus(signal), this.#startOthers()]);
+    const bus = await this.#startBus(signal);
+    await Promise.all([bus.ready, ...this.#startOthers()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -55,13 +56,12 @@ export class Constellation implements AsyncDisposable {
     await this.#stop("ca");
   }
 
-  async #startOthers(): Promise<void> {
-    const others = serviceNames.filter((name) => name !== "ca").map((name) => this.#startService(name));
-    await Promise.all(others.map((other) => other.ready));
+  #startOthers(): readonly Promise<void>[] {
+    return serviceNames.filter((name) => name !== "ca").map((name) => this.#startService(name).ready);
   }
 
   /** We ask the CA for the bus's certificate, by the bus's own bootstrap credential. */
-  async #startBus(signal: AbortSignal): Promise<void> {
+  async #startBus(signal: AbortSignal): Promise<SupervisedProcess> {
     const { network, layout, keys, env } = this.#options;
     const { trustDomain } = network;
     const bootstrap = await loadBootstrap({ dir: layout.bootstrapDir("nats"), trustDomain, keyEncryptionKey: await keys.read("nats") });
@@ -73,7 +73,7 @@ export class Constellation implements AsyncDisposable {
     const nats = this.#bus.use(
       await NatsProcess.open({ layout, networkId: network.id, trustDomain, port: network.ports.nats, identity, path: env["PATH"] ?? "" }),
     );
-    await this.#supervise("nats", () => nats.launch()).ready;
+    return this.#supervise("nats", () => nats.launch());
   }
 
   #startService(name: ServiceName): SupervisedProcess {

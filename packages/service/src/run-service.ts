@@ -52,6 +52,7 @@ async function runUntilStopped<C extends ServiceConfig>(
   readiness.onChange((state) => tellSupervisor(state));
   const starting = readiness.block("start");
   await using owned = new AsyncDisposableStack();
+  owned.use(keepAlive());
 
   const identityBlock = readiness.block("SVID from ca");
   const issue = await openIssuer(definition, config, log, signal, owned);
@@ -98,20 +99,15 @@ function spiffeIdOf(name: ServiceName, { trustDomain, instance }: ServiceConfig)
   return name === "router" ? routerId(trustDomain, instance) : serviceId(trustDomain, name, instance);
 }
 
-/** Resolves at the abort, and keeps the process alive until then. */
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
-  const alive = setInterval(() => {}, 2 ** 30);
-  return new Promise((resolve) => {
-    signal.addEventListener(
-      "abort",
-      () => {
-        clearInterval(alive);
-        resolve();
-      },
-      { once: true },
-    );
-  });
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** Holds the process until everything was taken down: what is waited for on the way may hold nothing itself. */
+function keepAlive(): Disposable {
+  const timer = setInterval(() => undefined, 2 ** 30);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 function remedyOf(error: unknown): string | undefined {
