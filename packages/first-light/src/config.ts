@@ -15,14 +15,13 @@ export interface Config {
   readonly launcher: string;
   readonly policyFolder: string;
   readonly sharedFolder: string;
-  readonly trustDomain: string;
-  /** Environment of the `sallyport` commands: what a desktop client would hand on, and where this story keeps its state. */
+  /** Environment of every process that the story starts: what a desktop client would hand on, no more. */
   readonly commandEnv: Readonly<Record<string, string>>;
 }
 
 const checkout = join(import.meta.dirname, "../../..");
 const story = join(import.meta.dirname, "..");
-const handedOn = ["HOME", "PATH", "LANG", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
+const handedOn = ["HOME", "PATH", "LANG", "TZ", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 
 /** `npm start [-- --once] [--json] [--state <folder>]`. Throws USAGE. */
 export function readConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Config {
@@ -39,7 +38,6 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
     launcher: join(checkout, "packages/cli/bin/sallyport.js"),
     policyFolder: join(story, "policy"),
     sharedFolder: join(story, "folder"),
-    trustDomain: "sallyport.local",
     commandEnv: Object.fromEntries(handedOn.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]))),
   };
 }

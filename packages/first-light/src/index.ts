@@ -5,6 +5,7 @@ export { enroll } from "./enroll.ts";
 export { FirstLightError } from "./first-light-error.ts";
 export { everythingServer, filesServer } from "./hosted-servers.ts";
 export { Sallyport, StandingProcess } from "./sallyport.ts";
+export { surveySockets } from "./sockets/survey.ts";
 export { createToken, openStage, reinstate, welcomeBack } from "./stage.ts";
 export type { Stage, StageOptions } from "./stage.ts";
 export { tellStory } from "./story.ts";

@@ -43,6 +43,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     await startNetwork({
       stateDir: options.stateDir,
       keyDir: options.keyDir,
+      env: options.env,
       onProgress: ({ step, ms }) => onProgress(step, ms),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     }),

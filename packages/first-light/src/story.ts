@@ -16,7 +16,6 @@ import { unreachableService } from "./steps/unreachable-service.ts";
 
 export interface StoryOptions {
   readonly stage: Stage;
-  readonly trustDomain: string;
   /** Where profiles live: `<configHome>/sallyport/profiles`. */
   readonly profilesFolder: string;
 }
@@ -35,7 +34,7 @@ export async function* tellStory({ stage, ...options }: StoryOptions): AsyncGene
       enrolled({
         sallyport,
         agentName: cast.demoAgent,
-        trustDomain: options.trustDomain,
+        trustDomain: network.trustDomain,
         certificatePath: join(options.profilesFolder, cast.demoAgent, "svid.pem"),
         createToken: (workload) => createToken(network, workload),
       }),

@@ -1,0 +1,24 @@
+export interface Figure {
+  readonly figure: string;
+  readonly value: number;
+  readonly unit: "ms";
+  /** Against `peer`, measured in the same run; null where nothing is compared. */
+  readonly ratio: number | null;
+  readonly peer: string | null;
+  /** Samples. */
+  readonly n: number;
+}
+
+export function print(figure: Figure): void {
+  process.stdout.write(`${JSON.stringify(figure)}\n`);
+}
+
+/** Nearest-rank percentile of at least one sample. */
+export function percentile(samples: readonly number[], percent: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? Number.NaN;
+}
+
+export function round(value: number): number {
+  return Number(value.toFixed(3));
+}
