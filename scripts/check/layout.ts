@@ -1,7 +1,7 @@
 /**
  * The layout that ARCHITECTURE.md promises:
  *
- * 1. Every service has the same inside. A folder beyond the common ones is named in the service's README.
+ * 1. Every service has the same inside. What one has beyond the others is named in its README.
  * 2. Every workspace is tagged for the boundaries gate and built by the root project, and `tsc -b` sees it.
  * 3. Versions are exact.
  */
@@ -50,15 +50,17 @@ function foldersIn(folder: string): readonly string[] {
 function serviceFindings(service: string): readonly string[] {
   const source = join(root, service, "src");
   const readme = textOf(`${service}/README.md`);
-  const entries = readdirSync(source, { withFileTypes: true }).filter(({ name }) => !name.endsWith(".test.ts"));
+  const entries = readdirSync(source, { withFileTypes: true }).filter(
+    ({ name }) => !/\.test(?:-support)?\.ts$/.test(name),
+  );
   const findings = requiredFiles
     .filter((file) => !existsSync(join(source, file)))
     .map((file) => `${service}/src/${file} is missing`);
   if (readme === "") findings.push(`${service}/README.md is missing`);
   for (const entry of entries) {
-    const known = entry.isDirectory()
-      ? commonFolders.includes(entry.name) || readme.includes(`\`${entry.name}/\``)
-      : requiredFiles.includes(entry.name);
+    const common = entry.isDirectory() ? commonFolders : requiredFiles;
+    const named = readme.includes(`\`${entry.name}${entry.isDirectory() ? "/" : ""}\``);
+    const known = common.includes(entry.name) || named;
     if (!known) findings.push(`${service}/src/${entry.name} is not of the common layout, nor named in README.md`);
   }
   const mainLines = textOf(`${service}/src/main.ts`).split("\n").length - 1;

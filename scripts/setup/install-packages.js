@@ -28,13 +28,24 @@ export async function installPackages() {
  * are absent where they are for another platform.
  */
 function isInstalled() {
-  const hidden = join(root, "node_modules/.package-lock.json");
-  if (!existsSync(hidden)) return false;
-  const installed = JSON.parse(readFileSync(hidden, "utf8")).packages;
-  const { "": _root, ...wanted } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
+  const installed = packagesOf("node_modules/.package-lock.json");
+  const { "": _root, ...wanted } = packagesOf("package-lock.json");
   return Object.entries(wanted).every(([path, entry]) =>
     installed[path] === undefined
       ? entry.optional === true || !path.includes("node_modules/")
       : installed[path].version === entry.version && (entry.link !== true || existsSync(join(root, path))),
   );
+}
+
+/**
+ * The packages that a lock file names; none where there is no whole file.
+ *
+ * @param {string} path
+ */
+function packagesOf(path) {
+  try {
+    return JSON.parse(readFileSync(join(root, path), "utf8")).packages ?? {};
+  } catch {
+    return {};
+  }
 }
