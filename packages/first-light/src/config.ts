@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { FirstLightError } from "./first-light-error.ts";
 
@@ -23,37 +23,49 @@ const checkout = join(import.meta.dirname, "../../..");
 const story = join(import.meta.dirname, "..");
 const handedOn = ["HOME", "PATH", "LANG", "TZ", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 
-/** `npm start [-- --once] [--json] [--state <folder>]`. Throws USAGE. */
+/** `npm start [-- --once --json --state <folder> --policy <folder>]`. Throws USAGE. */
 export function readConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Config {
-  const { once, json, state } = readOptions(args);
+  const { once = false, json = false, state, policy } = readOptions(args);
   const home = env["HOME"] ?? homedir();
-  const stateDir = state ?? join(checkout, ".sallyport");
   return {
     once,
     json,
     colour: env["NO_COLOR"] === undefined && !json,
-    stateDir,
+    stateDir: resolve(state ?? join(checkout, ".sallyport")),
     keyDir: join(env["XDG_DATA_HOME"] ?? join(home, ".local/share"), "sallyport/keys"),
     profilesFolder: join(env["XDG_CONFIG_HOME"] ?? join(home, ".config"), "sallyport/profiles"),
     launcher: join(checkout, "packages/cli/bin/sallyport.js"),
-    policyFolder: join(story, "policy"),
+    policyFolder: resolve(policy ?? join(story, "policy")),
     sharedFolder: join(story, "folder"),
     commandEnv: Object.fromEntries(handedOn.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]))),
   };
 }
 
-function readOptions(args: readonly string[]): { once: boolean; json: boolean; state: string | undefined } {
+interface Options {
+  readonly once?: boolean | undefined;
+  readonly json?: boolean | undefined;
+  readonly state?: string | undefined;
+  readonly policy?: string | undefined;
+}
+
+const usage = `Usage: npm start [-- <options>]
+  --once             end after the story
+  --json             one JSON object per step
+  --state <folder>   where the network keeps its state; default .sallyport in the checkout
+  --policy <folder>  the policy to try the story with; default packages/first-light/policy`;
+
+function readOptions(args: readonly string[]): Options {
   try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: { once: { type: "boolean" }, json: { type: "boolean" }, state: { type: "string" } },
-    });
-    return { once: values.once ?? false, json: values.json ?? false, state: values.state };
+    const options = {
+      once: { type: "boolean" },
+      json: { type: "boolean" },
+      state: { type: "string" },
+      policy: { type: "string" },
+    } as const;
+    return parseArgs({ args: [...args], options }).values;
   } catch (cause) {
-    throw new FirstLightError(
-      "USAGE",
-      `${cause instanceof Error ? cause.message : String(cause)}\nUsage: npm start [-- [--once] [--json] [--state <folder>]]`,
-      { cause },
-    );
+    throw new FirstLightError("USAGE", `${cause instanceof Error ? cause.message : String(cause)}\n${usage}`, {
+      cause,
+    });
   }
 }
