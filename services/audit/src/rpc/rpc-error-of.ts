@@ -1,0 +1,21 @@
+import { status } from "@grpc/grpc-js";
+import { RpcError } from "@sallyport/service";
+import { AuditError } from "../errors.ts";
+
+/** What a caller is told of a fault here. */
+export function rpcErrorOf(error: unknown): unknown {
+  if (!(error instanceof AuditError)) return error;
+  const { code, message, field, cause } = error;
+  switch (code) {
+    case "FILTER_INVALID":
+      return new RpcError({ code, status: status.INVALID_ARGUMENT, message, field, cause });
+    case "STORE_UNAVAILABLE":
+      return new RpcError({ code, status: status.UNAVAILABLE, message, remedy: "Try again in a moment; `sallyport status` tells whether the audit service runs.", cause });
+    case "TAIL_TOO_SLOW":
+    case "TAIL_LIMIT_EXCEEDED":
+      return new RpcError({ code, status: status.RESOURCE_EXHAUSTED, message, cause });
+    case "STORE_REFUSED":
+    case "BLOCK_MISATTRIBUTED":
+      return error;
+  }
+}
