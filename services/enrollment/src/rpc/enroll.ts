@@ -1,0 +1,54 @@
+import type { EventInput } from "@sallyport/audit-log";
+import type { TrustBundle } from "@sallyport/identity";
+import type { EnrollRequest, EnrollResponse } from "@sallyport/proto/enrollment";
+import type { UnaryHandler } from "@sallyport/service";
+import type { RateLimiter } from "../domain/rate-limiter.ts";
+import type { Redeemer, Redemption } from "../domain/redeem.ts";
+import { isTokenId } from "../domain/token-text.ts";
+import { EnrollmentError } from "../errors.ts";
+import { enrollmentRefused, workloadEnrolled } from "../events.ts";
+import { answering } from "./failure.ts";
+import { enrollResponse } from "./enroll-response.ts";
+
+/** For strangers: the limit comes before anything that costs. */
+export function enroll(options: {
+  readonly redeemer: Redeemer;
+  readonly limiter: RateLimiter;
+  readonly bundle: () => TrustBundle;
+  readonly routers: readonly string[];
+  readonly record: (event: EventInput) => void;
+}): UnaryHandler<EnrollRequest, EnrollResponse> {
+  const { redeemer, limiter, bundle, routers, record } = options;
+  return async (request) => {
+    if (!limiter.take()) return await answering(() => Promise.reject(tooMany()));
+    return await answering(
+      async () => {
+        const enrolled = await redeemer.redeem(redemptionOf(request));
+        if (enrolled.isFirst) record(workloadEnrolled(enrolled));
+        return enrollResponse(enrolled, bundle(), routers);
+      },
+      ({ code, message }) => {
+        record(enrollmentRefused({ caller: null, tokenId: presentedId(request), code, reason: message, unrecorded: limiter.drainRefused() }));
+      },
+    );
+  };
+}
+
+function redemptionOf({ csr, evidence }: EnrollRequest): Redemption {
+  switch (evidence?.$case) {
+    case "token":
+      return { ...evidence.value, csr };
+    case undefined:
+      throw new EnrollmentError("TOKEN_UNKNOWN", "The request holds no evidence.", { remedy: "Present a token." });
+  }
+}
+
+/** What a stranger wrote goes on record only in the shape of a token's id. */
+function presentedId({ evidence }: EnrollRequest): string {
+  const id = evidence?.value.tokenId ?? "";
+  return isTokenId(id) ? id : "";
+}
+
+function tooMany(): EnrollmentError {
+  return new EnrollmentError("RATE_LIMITED", "Too many enrollments at once.", { remedy: "Try again in a few seconds." });
+}
