@@ -2,8 +2,35 @@ import { status } from "@grpc/grpc-js";
 import { PolicyError } from "@sallyport/policy-engine";
 import { RpcError } from "@sallyport/service";
 
-/** What the author of a policy did wrong, as an error of the API; every other fault as it is. */
+export type PublishingErrorCode =
+  /** The bus did not answer, or refused. */
+  | "BUS_UNAVAILABLE"
+  /** A value of the bucket `policy-source` is not of its form. */
+  | "SOURCE_CORRUPT"
+  /** Other replicas changed the same thing too often in a row, or what is published is newer than the source. */
+  | "CONTENDED"
+  /** The own certificate has expired, so that nobody would believe what it signs. */
+  | "SVID_EXPIRED";
+
+/** What keeps this process from storing or publishing. */
+export class PublishingError extends Error {
+  override readonly name = "PublishingError";
+  readonly code: PublishingErrorCode;
+  readonly remedy: string;
+
+  constructor(code: PublishingErrorCode, message: string, init: { readonly remedy: string; readonly cause?: unknown }) {
+    super(message, { cause: init.cause });
+    this.code = code;
+    this.remedy = init.remedy;
+  }
+}
+
+/** What the author of a policy did wrong or the bus did not do, as an error of the API; every other fault as it is. */
 export function rpcErrorFrom(error: unknown): unknown {
+  if (error instanceof PublishingError) {
+    const { code, message, remedy } = error;
+    return new RpcError({ code, status: status.UNAVAILABLE, message, remedy, cause: error });
+  }
   if (!(error instanceof PolicyError)) return error;
   const { code, message, field, remedy, file, line, column } = error;
   return new RpcError({

@@ -1,12 +1,14 @@
-import type { SvidSource } from "@sallyport/identity";
+import type { Svid, SvidSource } from "@sallyport/identity";
 import { createHead, HEAD_TYPE, sealEnvelope } from "@sallyport/policy-engine";
 import { Head } from "@sallyport/proto/policy";
 import { itemsOf, type Item, type Publication } from "./domain/publication.ts";
+import { PublishingError } from "./errors.ts";
 import { slicesOf } from "./domain/stored-policy.ts";
 import type { PolicySource } from "./store/policy-source.ts";
 import { DENY_LIST_KEY, HEAD_KEY, sliceKey, type PublishedPolicy } from "./store/published-policy.ts";
 
 // Any number of replicas publish, none leads.
+//
 // 1. What is published follows from the source alone, so that two replicas that read the same source write the same payloads.
 // 2. Every write is a compare-and-set, and nothing is written over a newer version: whoever finds one reads the source again.
 // 3. Slices and deny-list are written before the head that names them; a head is written only if it goes back in nothing.
@@ -14,6 +16,8 @@ import { DENY_LIST_KEY, HEAD_KEY, sliceKey, type PublishedPolicy } from "./store
 
 /** An envelope is signed anew when its signer's certificate has less than this left: longer than routers keep deciding by an old head. */
 const RESEAL_BEFORE_EXPIRY_MS = 25 * 60_000;
+/** What the bus holds is compared with the source at least this often, whatever happened to it meanwhile. */
+const RECHECK_MS = 60_000;
 /** Each conflict means that another replica got something done. */
 const MAX_ATTEMPTS = 50;
 
@@ -21,8 +25,8 @@ interface Reconciled {
   readonly documentRevision: number;
   readonly denyListRevision: number;
   readonly publication: Publication;
-  /** When the first of its envelopes is due to be signed anew. */
-  readonly resealAtMs: number;
+  /** When the bus must be looked at again: the first of its envelopes is due to be signed anew by then, at the latest. */
+  readonly recheckAtMs: number;
 }
 
 /** Makes the bucket `policy` say what the source says, and says so in a new head. */
@@ -72,12 +76,27 @@ export class Publisher {
 
   async #publish(): Promise<Head> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const before = this.#reconciled;
       const publication = await this.#reconcile();
       const head = publication === null ? null : await this.#announce(publication);
-      if (head !== null) return head;
+      if (head !== null) {
+        if (this.#reconciled !== before) await this.#published.removeOtherSlices(new Set(Object.keys(head.slices)));
+        return head;
+      }
       this.#reconciled = null;
     }
-    throw new Error(`other replicas came between ${MAX_ATTEMPTS} times`);
+    throw new PublishingError("CONTENDED", "what is published stays newer than what policy-source says", {
+      remedy:
+        "Try again; if it stays, policy-source was lost: restore it, or remove the bucket policy and restart the routers.",
+    });
+  }
+
+  #ownSvid(): Svid {
+    const svid = this.#identity.current();
+    if (svid.notAfter.getTime() > Date.now()) return svid;
+    throw new PublishingError("SVID_EXPIRED", "the own certificate has expired", {
+      remedy: "Check that ca runs and is reachable.",
+    });
   }
 
   /** Null when something newer is on the bus than the source said when it was read. */
@@ -90,25 +109,25 @@ export class Publisher {
     const known = this.#reconciled;
     const same =
       known?.documentRevision === revisions.documentRevision && known.denyListRevision === revisions.denyListRevision;
-    if (same && Date.now() < known.resealAtMs) return known.publication;
+    if (same && Date.now() < known.recheckAtMs) return known.publication;
     const publication = {
       policyVersion: policy.value.version,
       slices: slicesOf(policy.value),
       denyList: denyList.value,
     };
-    let resealAtMs = Number.POSITIVE_INFINITY;
+    let recheckAtMs = Date.now() + RECHECK_MS;
     for (const item of itemsOf(publication, { denyList: DENY_LIST_KEY, slice: sliceKey })) {
       const sealedUntilMs = await this.#put(item);
       if (sealedUntilMs === null) return null;
-      resealAtMs = Math.min(resealAtMs, sealedUntilMs - RESEAL_BEFORE_EXPIRY_MS);
+      recheckAtMs = Math.min(recheckAtMs, sealedUntilMs - RESEAL_BEFORE_EXPIRY_MS);
     }
-    this.#reconciled = { ...revisions, publication, resealAtMs };
+    this.#reconciled = { ...revisions, publication, recheckAtMs };
     return publication;
   }
 
   /** When the signer's certificate expires; null on a conflict. */
   async #put({ key, type, payload, version, versionOf }: Item): Promise<number | null> {
-    const svid = this.#identity.current();
+    const svid = this.#ownSvid();
     const ownNotAfterMs = svid.notAfter.getTime();
     const before = await this.#published.read(key, type);
     if (before?.verified) {
@@ -133,11 +152,7 @@ export class Publisher {
       slices,
       denyList,
     });
-    const envelope = sealEnvelope(HEAD_TYPE, Head.encode(head).finish(), this.#identity.current());
-    if ((await this.#published.write(HEAD_KEY, envelope, before)) === "conflict") return null;
-    if (last !== null && Object.keys(last.slices).some((service) => !slices.has(service))) {
-      await this.#published.removeOtherSlices(new Set(slices.keys()));
-    }
-    return head;
+    const envelope = sealEnvelope(HEAD_TYPE, Head.encode(head).finish(), this.#ownSvid());
+    return (await this.#published.write(HEAD_KEY, envelope, before)) === "written" ? head : null;
   }
 }

@@ -65,8 +65,9 @@ export async function startReplica(authority: TestAuthority, natsUrl: string, in
     }),
   );
   const port = await grpc.listen();
+  const channels = owned.use(new DisposableStack());
   const clientAs = async (id: SpiffeId): Promise<PolicyClient> => {
-    const channel = owned.use(
+    const channel = channels.use(
       grpcChannel({
         address: `127.0.0.1:${port}`,
         identity: await authority.source(id),

@@ -1,7 +1,7 @@
 import type { PolicyServiceService } from "@sallyport/proto/policy";
 import { peerOf, type Implementation } from "@sallyport/service";
-import { nextPolicy } from "../domain/stored-policy.ts";
-import { documentMissing, notPublished, rpcErrorFrom, versionConflict } from "../errors.ts";
+import { nextPolicy, type StoredPolicy } from "../domain/stored-policy.ts";
+import { documentMissing, notPublished, versionConflict } from "../errors.ts";
 import type { PolicyEvents } from "../events.ts";
 import type { Publisher } from "../publisher.ts";
 import type { PolicySource } from "../store/policy-source.ts";
@@ -13,10 +13,10 @@ export function applyPolicy(source: PolicySource, publisher: Publisher, events: 
     if (document === undefined) throw documentMissing();
     const denyListVersion = (await source.readDenyList()).value.version;
     let warnings: readonly string[] = [];
-    const compile = (before: Parameters<typeof nextPolicy>[0]): ReturnType<typeof nextPolicy>["policy"] => {
+    const compile = (before: StoredPolicy): StoredPolicy => {
       if (expectedVersion !== 0 && expectedVersion !== before.version)
         throw versionConflict(expectedVersion, before.version);
-      const next = compiled(() => nextPolicy(before, document, denyListVersion));
+      const next = nextPolicy(before, document, denyListVersion);
       warnings = next.warnings;
       return next.policy;
     };
@@ -34,12 +34,4 @@ export function applyPolicy(source: PolicySource, publisher: Publisher, events: 
     });
     return { version, headSequence: head.sequence, warnings: [...warnings] };
   };
-}
-
-function compiled<T>(compile: () => T): T {
-  try {
-    return compile();
-  } catch (error) {
-    throw rpcErrorFrom(error);
-  }
 }

@@ -1,5 +1,6 @@
 import type { PolicyServiceService } from "@sallyport/proto/policy";
-import type { CallerRule, Implementation } from "@sallyport/service";
+import type { CallerRule, Implementation, UnaryHandler } from "@sallyport/service";
+import { rpcErrorFrom } from "../errors.ts";
 import type { PolicyEvents } from "../events.ts";
 import type { Publisher } from "../publisher.ts";
 import type { PolicySource } from "../store/policy-source.ts";
@@ -27,10 +28,20 @@ export function policyService(parts: {
 }): Implementation<typeof PolicyServiceService> {
   const { trustDomain, source, published, publisher, events } = parts;
   return {
-    applyPolicy: applyPolicy(source, publisher, events),
-    getPolicy: getPolicy(source),
-    revoke: revoke(trustDomain, source, publisher, events),
-    reinstate: reinstate(trustDomain, source, publisher, events),
-    getHead: getHead(published),
+    applyPolicy: answering(applyPolicy(source, publisher, events)),
+    getPolicy: answering(getPolicy(source)),
+    revoke: answering(revoke(trustDomain, source, publisher, events)),
+    reinstate: answering(reinstate(trustDomain, source, publisher, events)),
+    getHead: answering(getHead(published)),
+  };
+}
+
+function answering<Request, Response>(handler: UnaryHandler<Request, Response>): UnaryHandler<Request, Response> {
+  return async (request, call) => {
+    try {
+      return await handler(request, call);
+    } catch (error) {
+      throw rpcErrorFrom(error);
+    }
   };
 }

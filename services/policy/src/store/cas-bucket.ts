@@ -1,5 +1,6 @@
 import { JetStreamApiError } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
+import { PublishingError } from "../errors.ts";
 
 /** A value as it was read; `revision` is what a write must still find. */
 export interface Entry {
@@ -10,7 +11,10 @@ export interface Entry {
 /** JetStream: "wrong last sequence". */
 const WRONG_LAST_SEQUENCE = 10_071;
 
-/** A key-value bucket that is only ever written by compare-and-set, so that any number of replicas may write. */
+/**
+ * A key-value bucket that is only ever written by compare-and-set, so that any number of replicas may write.
+ * Every method throws PublishingError BUS_UNAVAILABLE when the bus does not do it.
+ */
 export class CasBucket {
   readonly #kv: KV;
 
@@ -20,7 +24,7 @@ export class CasBucket {
 
   /** Null when the key was never written or is deleted. */
   async read(key: string): Promise<Entry | null> {
-    const entry = await this.#kv.get(key);
+    const entry = await onBus(this.#kv.get(key));
     return entry === null || entry.operation !== "PUT" ? null : { value: entry.value, revision: entry.revision };
   }
 
@@ -36,6 +40,10 @@ export class CasBucket {
   }
 
   async keys(filter: string): Promise<string[]> {
+    return await onBus(this.#collectKeys(filter));
+  }
+
+  async #collectKeys(filter: string): Promise<string[]> {
     const keys: string[] = [];
     for await (const key of await this.#kv.keys(filter)) keys.push(key);
     return keys;
@@ -48,6 +56,22 @@ async function unlessConflict(write: Promise<unknown>): Promise<"written" | "con
     return "written";
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE) return "conflict";
-    throw error;
+    throw unavailable(error);
   }
+}
+
+async function onBus<T>(operation: Promise<T>): Promise<T> {
+  try {
+    return await operation;
+  } catch (error) {
+    throw unavailable(error);
+  }
+}
+
+function unavailable(cause: unknown): PublishingError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new PublishingError("BUS_UNAVAILABLE", `the bus did not answer: ${why}`, {
+    remedy: "Check that nats-server runs; then try again.",
+    cause,
+  });
 }
