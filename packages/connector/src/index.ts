@@ -1,1 +1,16 @@
-export {};
+export { circuitError, circuitOutcome, type CircuitEnd } from "./circuit/circuit-end.ts";
+export { Circuit, type CircuitFacts } from "./circuit/circuit.ts";
+export { Connector, type ConnectorOptions, type DialOptions } from "./connector/connector.ts";
+export { Hosting, type HostingStatus, type HostProtocol } from "./connector/hosting.ts";
+export type { ConnectorLog } from "./connector/log.ts";
+export { enroll, type EnrollOptions } from "./enroll/enroll.ts";
+export { ConnectorError, describeRefusal, type ConnectorErrorCode } from "./errors.ts";
+export { baseFolders, profilePaths, type BaseFolders, type ProfilePaths } from "./profile/profile-paths.ts";
+export { listProfiles, loadProfile, saveProfile } from "./profile/profile-store.ts";
+export type { Profile } from "./profile/profile.ts";
+export { userFolders } from "./config.ts";
+export { answerFirstRequest, dialStdio, type DialStdioEnd, type DialStdioOptions } from "./adapters/mcp/dial-stdio.ts";
+export { hostMcp, type HostMcpOptions, type McpHosting } from "./adapters/mcp/host-mcp.ts";
+export { forward, type Forwarding, type ForwardOptions } from "./adapters/tcp/forward.ts";
+export { hostTcp, type HostTcpOptions } from "./adapters/tcp/host-tcp.ts";
+export type { Confinement, ProcessNetwork } from "./confine/confinement.ts";

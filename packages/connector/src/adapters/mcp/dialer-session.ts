@@ -1,0 +1,55 @@
+import type { EventInput } from "@sallyport/audit-log";
+import { errorLine, sallyportCode } from "./answers.ts";
+import { callFacts, finished, finishedByAnswer, type StartedCall } from "./call-record.ts";
+import { idKey, parseMessage, type RpcId } from "./message.ts";
+import { isObject } from "./strict-json.ts";
+
+interface Waiting {
+  readonly id: RpcId;
+  readonly call: StartedCall | undefined;
+}
+
+/**
+ * The dialing side's view of an MCP conversation. It changes no byte and judges nothing: it remembers what waits for an answer, so that
+ * a cut is answered instead of hanging, and puts its own account of each call on record beside the host's.
+ */
+export class DialerSession {
+  readonly #record: (event: EventInput) => void;
+  readonly #waiting = new Map<string, Waiting>();
+
+  constructor(record: (event: EventInput) => void) {
+    this.#record = record;
+  }
+
+  takeFromClient(line: Buffer): void {
+    const message = parseMessage(line);
+    if (message.kind !== "request") return;
+    const { id, method, params, json } = message;
+    const { name, arguments: args } = params;
+    const isCall = method === "tools/call" && typeof name === "string";
+    const call = isCall
+      ? { started: callFacts(json, name, isObject(args) ? args : undefined, ""), at: process.hrtime.bigint() }
+      : undefined;
+    if (call !== undefined) this.#record(call.started);
+    this.#waiting.set(idKey(id), { id, call });
+  }
+
+  takeFromHost(line: Buffer): void {
+    const message = parseMessage(line);
+    if (message.kind !== "response") return;
+    const key = idKey(message.id);
+    const call = this.#waiting.get(key)?.call;
+    this.#waiting.delete(key);
+    if (call !== undefined) this.#record(finishedByAnswer(call, message.outcome, message.json));
+  }
+
+  /** The conversation is over: the lines that answer what is still waiting. */
+  close(outcome: string, reason: string): readonly Buffer[] {
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    return waiting.map(({ id, call }) => {
+      if (call !== undefined) this.#record(finished(call, outcome));
+      return errorLine(id, sallyportCode.unreachable, reason);
+    });
+  }
+}

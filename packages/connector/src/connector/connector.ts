@@ -1,0 +1,224 @@
+/**
+ * A workload's side of the network: one profile, one tunnel that keeps itself, circuits in both directions.
+ *
+ * 1. Every decision is taken by this process's own PolicyState, fed with what policy signed; the router is only compared with it.
+ * 2. Offers to host are soft state of a tunnel: each new tunnel gets them again.
+ * 3. Every circuit is on record at this end, whether it came to be or not, and how it ended.
+ */
+import { AuditEmitter, type EventInput } from "@sallyport/audit-log";
+import type { Svid } from "@sallyport/identity";
+import { createMtlsServer, type MtlsServer } from "@sallyport/mtls";
+import type { PolicyState } from "@sallyport/policy-engine";
+import type { IncomingStream } from "@sallyport/tunnel";
+import { CircuitWatch } from "../circuit/circuit-watch.ts";
+import type { Circuit } from "../circuit/circuit.ts";
+import { circuitAlpn } from "../circuit/open-circuit.ts";
+import { ConnectorError } from "../errors.ts";
+import type { Profile } from "../profile/profile.ts";
+import { announce, announceAll, takeHostResult, withdraw } from "./announce.ts";
+import { dialCircuit } from "./dial-circuit.ts";
+import { circuitClosed, circuitOpened, circuitRefused } from "./events.ts";
+import { Hosting, type HostProtocol } from "./hosting.ts";
+import { takeIncoming } from "./incoming-circuit.ts";
+import { failure, type ConnectorLog } from "./log.ts";
+import { Uplink } from "./uplink.ts";
+
+export interface ConnectorOptions {
+  readonly profile: Profile;
+  readonly log: ConnectorLog;
+  /** For the first tunnel, in milliseconds. Default 10,000, then ROUTER_UNREACHABLE. 0: do not wait; it is tried on and on. */
+  readonly connectTimeoutMs?: number;
+  /** Gives up waiting for the first tunnel. */
+  readonly signal?: AbortSignal;
+}
+
+export interface DialOptions {
+  readonly signal?: AbortSignal;
+  /** For the record. Default `tcp`. */
+  readonly protocol?: HostProtocol;
+}
+
+const dialTimeoutMs = 15_000;
+
+export class Connector implements AsyncDisposable {
+  readonly profile: Profile;
+  readonly log: ConnectorLog;
+  readonly #uplink: Uplink;
+  readonly #audit: AuditEmitter;
+  readonly #server: MtlsServer;
+  readonly #watch: CircuitWatch;
+  readonly #hostings: Map<string, Hosting>;
+  readonly #closing: AbortController = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  private constructor(options: ConnectorOptions, uplink: Uplink, audit: AuditEmitter, hostings: Map<string, Hosting>) {
+    this.profile = options.profile;
+    this.log = options.log;
+    this.#uplink = uplink;
+    this.#audit = audit;
+    this.#hostings = hostings;
+    this.#server = createMtlsServer({ identity: uplink.identity, alpn: [circuitAlpn], clientCertificate: "required" });
+    this.#watch = new CircuitWatch(uplink.policy, uplink.identity);
+  }
+
+  /** Throws PROFILE_EXPIRED, ROUTER_UNREACHABLE. */
+  static async open(options: ConnectorOptions): Promise<Connector> {
+    const { profile, log, connectTimeoutMs = 10_000 } = options;
+    requireAlive(profile);
+    const opened: { connector?: Connector } = {};
+    const hostings = new Map<string, Hosting>();
+    const uplink = new Uplink(profile, log, {
+      onOpen: (incoming) => {
+        // Nothing is announced before there is a connector.
+        if (opened.connector !== undefined) void opened.connector.#onIncoming(incoming);
+      },
+      onControl: (message) => takeHostResult(message, hostings, log),
+      onTunnel: (open) => announceAll(open, hostings),
+    });
+    const audit = await AuditEmitter.open({
+      spoolDir: profile.paths.spool,
+      vantage: "dialer",
+      identity: uplink.identity,
+      publish: (block, signal) => uplink.publish(block, signal),
+      onTrouble: (trouble) => log.warn(failure(trouble), "audit trouble"),
+    });
+    const connector = new Connector(options, uplink, audit, hostings);
+    opened.connector = connector;
+    try {
+      if (connectTimeoutMs > 0) await uplink.current(withTimeout(connectTimeoutMs, options.signal));
+      return connector;
+    } catch (error) {
+      await connector[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** This workload's identity just now. */
+  get svid(): Svid {
+    return this.#uplink.identity.current();
+  }
+
+  /** What this end knows of policy. */
+  get policy(): PolicyState {
+    return this.#uplink.policy;
+  }
+
+  /** Puts an event of an adapter on record. */
+  record(event: EventInput): void {
+    this.#audit.record(event);
+  }
+
+  /** Resolves when everything recorded so far is stored by the network. */
+  async flushAudit(signal?: AbortSignal): Promise<void> {
+    await this.#audit.flush(signal);
+  }
+
+  /** A circuit to a host of `service`. Throws DIAL_REFUSED, PEER_NOT_ALLOWED, PEER_MISMATCH, BINDING_MISMATCH, HANDSHAKE_FAILED, ROUTER_UNREACHABLE. */
+  async dial(service: string, options: DialOptions = {}): Promise<Circuit> {
+    const signal = AbortSignal.any([withTimeout(dialTimeoutMs, options.signal), this.#closing.signal]);
+    try {
+      const circuit = await dialCircuit(this.#uplink, service, signal);
+      this.#adopt(circuit, options.protocol ?? "tcp");
+      return circuit;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof ConnectorError)
+        this.#recordRefused("dialer", service, "", this.svid.identity.id.uri, "", error);
+      throw error;
+    }
+  }
+
+  /** Offers to host `service`; await `ready` of what it returns for the router's answer. Throws ALREADY_HOSTED. */
+  host(service: string, protocol: HostProtocol, onCircuit: (circuit: Circuit) => void): Hosting {
+    if (this.#hostings.has(service)) {
+      throw new ConnectorError({ code: "ALREADY_HOSTED", message: `This connector hosts ${service} already.` });
+    }
+    const hosting = new Hosting(service, protocol, onCircuit, () => this.#withdraw(service));
+    this.#hostings.set(service, hosting);
+    this.#uplink.want(service);
+    // Without a tunnel just now, the next one announces it.
+    if (this.#uplink.open !== undefined) announce(this.#uplink.open, service);
+    return hosting;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort(new ConnectorError({ code: "CLOSED", message: "The connector is closed." }));
+    await Promise.all([...this.#hostings.values()].map((hosting) => hosting[Symbol.asyncDispose]()));
+    const circuits = this.#watch.circuits;
+    for (const circuit of circuits) circuit.destroy();
+    await Promise.all(circuits.map((circuit) => circuit.closedBy));
+    this.#watch[Symbol.dispose]();
+    await this.#audit[Symbol.asyncDispose]();
+    await this.#uplink[Symbol.asyncDispose]();
+    await this.#server[Symbol.asyncDispose]();
+  }
+
+  async #onIncoming(incoming: IncomingStream): Promise<void> {
+    const { service, dialerId, circuitId } = incoming.open;
+    const hosting = this.#hostings.get(service);
+    if (hosting === undefined || this.#closing.signal.aborted) {
+      incoming.refuse({
+        code: "NO_HOST",
+        message: `this workload does not host ${service}`,
+        decisionId: "",
+        ruleIds: [],
+        sliceVersion: 0,
+      });
+      return;
+    }
+    try {
+      const circuit = await takeIncoming(incoming, this.policy, this.#server, this.#closing.signal);
+      this.#adopt(circuit, hosting.protocol);
+      hosting.take(circuit);
+    } catch (error) {
+      if (this.#closing.signal.aborted) return;
+      this.log.warn({ service, circuit: circuitId, dialer: dialerId, ...failure(error) }, "circuit refused");
+      if (error instanceof ConnectorError)
+        this.#recordRefused("host", service, circuitId, dialerId, this.svid.identity.id.uri, error);
+    }
+  }
+
+  #adopt(circuit: Circuit, protocol: HostProtocol): void {
+    const own = this.svid;
+    // A circuit that nobody looks at must not end the process by an unheard error.
+    circuit.on("error", (error) => this.log.debug({ circuit: circuit.circuitId, ...failure(error) }, "circuit failed"));
+    this.record(circuitOpened(circuit, own, protocol));
+    void circuit.closedBy.then((end) => this.record(circuitClosed(circuit, own, protocol, end)));
+    this.#watch.add(circuit);
+  }
+
+  #recordRefused(
+    role: "dialer" | "host",
+    service: string,
+    circuitId: string,
+    dialerId: string,
+    hostId: string,
+    why: ConnectorError,
+  ): void {
+    this.record(circuitRefused({ role, service, circuitId, dialerId, hostId }, why));
+  }
+
+  #withdraw(service: string): void {
+    this.#hostings.delete(service);
+    if (this.#uplink.open !== undefined) withdraw(this.#uplink.open, service);
+  }
+}
+
+function withTimeout(ms: number, signal: AbortSignal | undefined): AbortSignal {
+  const timeout = AbortSignal.timeout(ms);
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+}
+
+function requireAlive({ name, svid }: Profile): void {
+  if (svid.notAfter.getTime() > Date.now()) return;
+  throw new ConnectorError({
+    code: "PROFILE_EXPIRED",
+    message: `The certificate of profile "${name}" ended at ${svid.notAfter.toISOString()}: nothing renewed it in time.`,
+    remedy: "Enroll again with a new token; a certificate renews itself only while a connector runs.",
+  });
+}
