@@ -95,7 +95,7 @@ class Listener implements MtlsServer {
     const timer = setTimeout(() => fail(new MtlsError("HANDSHAKE_TIMEOUT", `The handshake took longer than ${timeoutMs} ms.`)), timeoutMs);
     const stops = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
     const onStop = (): void => fail(asError(stops.reason));
-    const onGone = (): void => fail(new MtlsError("HANDSHAKE_FAILED", "The peer went away during the handshake."));
+    const onGone = (): void => fail(goneBecause(handshake.socket));
     carrier.once("error", onGone);
     carrier.once("close", onGone);
     stops.addEventListener("abort", onStop);
@@ -177,6 +177,12 @@ function handshakeError(error: Error, socket: TLSSocket): Error {
   const verdict: unknown = socket.authorizationError;
   if (typeof verdict === "string") return pathErrorOf(verdict);
   return new MtlsError("HANDSHAKE_FAILED", `The handshake failed (${code === "" ? error.message : code}).`, { cause: error });
+}
+
+/** After OpenSSL refused the path, the carrier's close comes first, outside of the handshake's context: the verdict is on the socket by then. */
+function goneBecause(socket: TLSSocket | null): MtlsError {
+  const verdict: unknown = socket?.authorizationError;
+  return typeof verdict === "string" ? pathErrorOf(verdict) : new MtlsError("HANDSHAKE_FAILED", "The peer went away during the handshake.");
 }
 
 function asError(reason: unknown): Error {
