@@ -212,7 +212,7 @@ describe("the policy service", () => {
     for (const id of [workloadId("sallyport.local", "agent", "1"), serviceId("sallyport.local", "router", "1")]) {
       const client = await replica.clientAs(id);
       expect(await refusal(client.revoke({ subject: undefined, reason: "" }))).toMatchObject({
-        code: "PERMISSION_DENIED",
+        code: "CALLER_NOT_ALLOWED",
       });
       expect(await refusal(client.getPolicy({}))).toMatchObject({ code: "CALLER_NOT_ALLOWED" });
       expect((await client.getHead({})).payloadType).toBe("sallyport.policy.v1.Head");
