@@ -4,7 +4,7 @@ import { routerId, workloadId, type RotatingSvid, type SpiffeId } from "@sallypo
 import { connectMtls } from "@sallyport/mtls";
 import { PolicyState } from "@sallyport/policy-engine";
 import type { PolicyDocument, SignedEnvelope } from "@sallyport/proto/policy";
-import type { HostResult, StreamAccept } from "@sallyport/proto/tunnel";
+import type { HostResult, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
 import { createTestAuthority, type TestAuthority } from "@sallyport/testing";
 import { Tunnel, type IncomingStream, type OpenResult, type TunnelOptions, type TunnelStream } from "@sallyport/tunnel";
 import { Router, type RouterOptions } from "../router.ts";
@@ -108,7 +108,7 @@ export class RouterNetwork implements AsyncDisposable {
     const workload = await this.connect(name, {
       onOpen: (incoming) => {
         opens.push(incoming);
-        accepted.add(incoming.accept(emptyAccept));
+        accepted.add(incoming.accept(emptyAccept).on("error", ignore));
       },
       onControl: ({ message }) => {
         if (message?.$case !== "hostResult") return;
@@ -132,7 +132,13 @@ export class RouterNetwork implements AsyncDisposable {
   }
 
   async dial(from: TestWorkload, service: string): Promise<OpenResult> {
-    return await from.tunnel.openStream(openOf(service), { signal: AbortSignal.timeout(10_000) });
+    return await this.open(from, openOf(service));
+  }
+
+  async open(from: TestWorkload, open: StreamOpen): Promise<OpenResult> {
+    const result = await from.tunnel.openStream(open, { signal: AbortSignal.timeout(10_000) });
+    if (result.kind === "accepted") result.stream.on("error", ignore);
+    return result;
   }
 
   /** A dial that must be accepted. */
@@ -153,17 +159,21 @@ export class RouterNetwork implements AsyncDisposable {
   }
 }
 
-export function openOf(service: string): Parameters<Tunnel["openStream"]>[0] {
+/** Streams end by error when a test lets go of its network. Who cares listens too. */
+function ignore(): void {}
+
+export function openOf(service: string): StreamOpen {
   return { service, circuitNonce: randomBytes(16), dialerId: "", sliceVersion: 0, decisionId: "", circuitId: "" };
 }
 
 export const emptyAccept: StreamAccept = { circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" };
 
-/** `agent` may dial `files` and is forbidden `vault` by name; `shelf` hosts both; `other` may nothing. */
+/** `agent` may dial `files`, and may host `vault` but is forbidden to dial it; `shelf` may host anything; `other` may do nothing. */
 export const reachPolicy: PolicyDocument = {
   cedarFiles: {
     "main.cedar": `
 @id("agent-dials") permit (principal == Sallyport::Workload::"agent", action == Sallyport::Action::"dial", resource == Sallyport::Service::"files");
+@id("agent-vault") permit (principal == Sallyport::Workload::"agent", action in [Sallyport::Action::"dial", Sallyport::Action::"host"], resource == Sallyport::Service::"vault");
 @id("shelf-hosts") permit (principal == Sallyport::Workload::"shelf", action == Sallyport::Action::"host", resource);
 @id("no-vault") forbid (principal == Sallyport::Workload::"agent", action == Sallyport::Action::"dial", resource == Sallyport::Service::"vault");
 `,
