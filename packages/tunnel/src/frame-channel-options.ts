@@ -11,7 +11,10 @@ export interface FrameChannelOptions {
   readonly maxQueuedBytes?: number;
   /** From here on the channel is `congested`. Default 256 KiB. */
   readonly highWaterBytes?: number;
-  /** What the carrier is given at most, beyond one entry; the rest stays where it can be dropped. Default 64 KiB. */
+  /**
+   * What the carrier is given at most, beyond one entry; the rest stays where it can be dropped. Default 64 KiB; at least the carrier's own high water
+   * mark, below which it would not tell when it is empty.
+   */
   readonly carrierBytes?: number;
   /** For queued frames to leave after `close`. Default 2,000. */
   readonly closeGraceMs?: number;
@@ -21,16 +24,17 @@ export interface FrameChannelOptions {
 
 export type ResolvedFrameChannelOptions = Required<FrameChannelOptions>;
 
-export function resolveFrameChannelOptions(options: FrameChannelOptions): ResolvedFrameChannelOptions {
+export function resolveFrameChannelOptions(options: FrameChannelOptions, carrierHighWaterBytes: number): ResolvedFrameChannelOptions {
+  const { carrierBytes = 65_536, ...others } = options;
   return {
     pingIntervalMs: 2000,
     deadAfterMs: 5000,
     stalledAfterMs: 15_000,
     maxQueuedBytes: 16_777_216,
     highWaterBytes: 262_144,
-    carrierBytes: 65_536,
+    carrierBytes: Math.max(carrierBytes, carrierHighWaterBytes),
     closeGraceMs: 2000,
     rates: DEFAULT_FRAME_RATES,
-    ...options,
+    ...others,
   };
 }

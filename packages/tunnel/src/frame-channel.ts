@@ -39,7 +39,7 @@ type ChannelState =
   | { readonly kind: "closing"; readonly deadline: NodeJS.Timeout }
   | { readonly kind: "ended" };
 
-/** For a GOAWAY to leave before the carrier is destroyed. */
+/** For a GOAWAY to leave, behind what the carrier holds already, before the carrier is destroyed. */
 const GOAWAY_GRACE_MS = 250;
 
 export class FrameChannel {
@@ -70,7 +70,7 @@ export class FrameChannel {
     this.#resolveEnd = ended.resolve;
     this.#carrier = carrier;
     this.#handler = handler;
-    this.#options = resolveFrameChannelOptions(options);
+    this.#options = resolveFrameChannelOptions(options, carrier.writableHighWaterMark);
     const now = performance.now();
     this.#budget = new FrameBudget(this.#options.rates, now);
     this.#liveness = new Liveness(
@@ -170,7 +170,10 @@ export class FrameChannel {
     this.flush();
   }
 
-  /** Now: what is queued is dropped, the peer is told `code` where the carrier takes it at once, and the carrier is destroyed. */
+  /**
+   * Now: nothing more is read, what is queued is dropped, and the peer is told `code`. What the carrier holds already (`carrierBytes`) may still leave
+   * before that; after 250 ms the carrier is destroyed at the latest.
+   */
   abort(code: number): void {
     this.#settle({ kind: "aborted", code });
   }
@@ -288,7 +291,7 @@ export class FrameChannel {
   #release(goawayCode: number | null): void {
     const carrier = this.#carrier;
     carrier.off("data", this.#onData);
-    if (goawayCode === null || carrier.destroyed || carrier.writableEnded || carrier.writableLength > 0) {
+    if (goawayCode === null || carrier.destroyed || carrier.writableEnded) {
       carrier.destroy();
       return;
     }

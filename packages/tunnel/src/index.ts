@@ -9,7 +9,8 @@ export { MAX_MESSAGE_BYTES, type MessageCodec, type MessageOptions, readMessage,
 export type { OpenResult } from "./opening-stream.ts";
 export { decodePayload } from "./payload.ts";
 export { StreamIds } from "./stream-ids.ts";
-export { Tunnel, type TunnelEnd } from "./tunnel.ts";
+export { Tunnel } from "./tunnel.ts";
+export type { CreateTunnel, TunnelEnd, TunnelEndpoint } from "./tunnel-endpoint.ts";
 export { TunnelError, type TunnelErrorCode } from "./tunnel-error.ts";
 export type { TunnelOptions } from "./tunnel-options.ts";
 export { type StreamPort, TunnelStream } from "./tunnel-stream.ts";

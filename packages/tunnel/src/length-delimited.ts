@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { TunnelError } from "./tunnel-error.ts";
 
@@ -82,11 +81,15 @@ function takeUpTo(stream: Readable, bytes: number): Buffer | null {
 }
 
 async function readableOrOver(stream: Readable, signal: AbortSignal | undefined): Promise<void> {
-  const settled = new AbortController();
-  const either = signal === undefined ? settled.signal : AbortSignal.any([signal, settled.signal]);
+  const changed = Promise.withResolvers<void>();
+  const onChange = (): void => changed.resolve();
+  const onAbort = (): void => changed.reject(signal?.reason);
+  for (const event of ["readable", "end", "close", "error"]) stream.on(event, onChange);
+  signal?.addEventListener("abort", onAbort, { once: true });
   try {
-    await Promise.race(["readable", "end", "close"].map((event) => once(stream, event, { signal: either })));
+    await changed.promise;
   } finally {
-    settled.abort();
+    for (const event of ["readable", "end", "close", "error"]) stream.off(event, onChange);
+    signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -14,10 +14,8 @@ import { type OpenResult, localRefusal } from "./opening-stream.ts";
 import { decodePayload } from "./payload.ts";
 import { StreamTable } from "./stream-table.ts";
 import { TunnelError } from "./tunnel-error.ts";
+import type { TunnelEnd, TunnelEndpoint } from "./tunnel-endpoint.ts";
 import { type ResolvedTunnelOptions, type TunnelOptions, resolveTunnelOptions } from "./tunnel-options.ts";
-
-/** How a tunnel ended: as its channel, or drained, when the last stream after `drain` was over. */
-export type TunnelEnd = ChannelEnd | { readonly kind: "drained" };
 
 type TunnelState =
   /** The peer's hello is awaited. */
@@ -27,10 +25,8 @@ type TunnelState =
   | { readonly kind: "closing"; readonly as: "closed" | "drained" }
   | { readonly kind: "ended"; readonly error: TunnelError };
 
-export class Tunnel implements AsyncDisposable {
-  /** The peer's; rejects with TunnelError TUNNEL_ENDED. */
+export class Tunnel implements TunnelEndpoint {
   readonly hello: Promise<Hello>;
-  /** Never rejects. */
   readonly closed: Promise<TunnelEnd>;
   readonly #options: ResolvedTunnelOptions;
   readonly #channel: FrameChannel;
@@ -76,10 +72,6 @@ export class Tunnel implements AsyncDisposable {
     return this.#streams.size;
   }
 
-  /**
-   * Waits for the peer's hello, sends OPEN, and waits for its answer; a refusal is a value. Rejects with TunnelError TUNNEL_ENDED, STREAM_RESET or
-   * STREAM_IDS_EXHAUSTED, or with the signal's reason, after which the peer was told that the stream is not wanted.
-   */
   async openStream(open: StreamOpen, options: { readonly signal?: AbortSignal } = {}): Promise<OpenResult> {
     const { signal } = options;
     signal?.throwIfAborted();
@@ -98,12 +90,10 @@ export class Tunnel implements AsyncDisposable {
     }
   }
 
-  /** Throws TunnelError PAYLOAD_TOO_LARGE when the message does not fit one frame. */
   sendControl(message: Control): void {
     this.#channel.writeFrame(FrameType.control, 0, 0, Control.encode(message).finish());
   }
 
-  /** Takes no new streams, lets the open ones finish, then closes: `closed` becomes `drained`. */
   drain(): void {
     const state = this.#state;
     if (state.kind === "greeting") {
@@ -116,13 +106,11 @@ export class Tunnel implements AsyncDisposable {
     this.#closeWhenDrained();
   }
 
-  /** Resets what is still open, sends what is queued, and ends. */
   async close(): Promise<void> {
     this.#close("closed");
     await this.closed;
   }
 
-  /** Ends now; the peer is told `code` (WireCode) where that needs no wait. */
   abort(code: number): void {
     this.#channel.abort(code);
   }
