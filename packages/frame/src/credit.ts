@@ -20,7 +20,10 @@ export class Credit {
   /** A WINDOW frame. Throws CREDIT_OVERFLOW for nothing granted or more than anyone can hold. */
   grant(bytes: number): void {
     if (bytes === 0 || this.#availableBytes + bytes > MAX_CREDIT_BYTES) {
-      throw new FrameError("CREDIT_OVERFLOW", `WINDOW of ${bytes} bytes on top of ${this.#availableBytes}: not between 1 and the limit.`);
+      throw new FrameError(
+        "CREDIT_OVERFLOW",
+        `WINDOW of ${bytes} bytes on top of ${this.#availableBytes}: not between 1 and the limit.`,
+      );
     }
     this.#availableBytes += bytes;
   }

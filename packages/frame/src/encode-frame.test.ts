@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { dataRunBytes, encodeDataRun, encodeFrame, encodeGoaway, encodePing, encodeReset, encodeWindow } from "./encode-frame.ts";
+import {
+  dataRunBytes,
+  encodeDataRun,
+  encodeFrame,
+  encodeGoaway,
+  encodePing,
+  encodeReset,
+  encodeWindow,
+} from "./encode-frame.ts";
 import { FrameType } from "./frame-type.ts";
 import { MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, patchStreamId, streamIdAt } from "./header.ts";
 import { NaiveFrameDecoder } from "./naive-frame-decoder.ts";
@@ -19,7 +27,9 @@ test("a run of DATA carries any cut of any pieces in full frames of its stream",
         const { frames, error } = new NaiveFrameDecoder().push(run);
         expect(error).toBeNull();
         expect(run).toHaveLength(dataRunBytes(payloadBytes));
-        expect(Buffer.concat(frames.map((frame) => frame.payload)).equals(all.subarray(offset, offset + payloadBytes))).toBe(true);
+        expect(
+          Buffer.concat(frames.map((frame) => frame.payload)).equals(all.subarray(offset, offset + payloadBytes)),
+        ).toBe(true);
         expect(frames.every((frame) => frame.type === FrameType.data && frame.streamId === 7)).toBe(true);
         expect(frames.slice(0, -1).every((frame) => frame.payload.length === MAX_PAYLOAD_BYTES)).toBe(true);
       },
@@ -38,7 +48,9 @@ test("the small frames have the bytes of the spec", () => {
   expect(encodeWindow(0x01020304, 0x00020000).toString("hex")).toBe("000404000102030400020000");
   expect(encodeReset(0xffff_fffe, 6).toString("hex")).toBe("00040600fffffffe00000006");
   expect(encodeGoaway(0).toString("hex")).toBe("000408000000000000000000");
-  expect(encodePing(Buffer.from("0001020304050607", "hex"), true).toString("hex")).toBe("00080701000000000001020304050607");
+  expect(encodePing(Buffer.from("0001020304050607", "hex"), true).toString("hex")).toBe(
+    "00080701000000000001020304050607",
+  );
   expect(encodeFrame(FrameType.fin, 0, 3).toString("hex")).toBe("0000050000000003");
 });
 

@@ -4,7 +4,8 @@ import { FrameType, PING_ACK } from "./frame-type.ts";
 /** One frame in a buffer of its own; `payload` is copied. Throws RangeError above MAX_PAYLOAD_BYTES: that is a fault of the caller. */
 export function encodeFrame(type: number, flags: number, streamId: number, payload?: Uint8Array): Buffer {
   const payloadBytes = payload === undefined ? 0 : payload.length;
-  if (payloadBytes > MAX_PAYLOAD_BYTES) throw new RangeError(`A payload of ${payloadBytes} bytes does not fit one frame.`);
+  if (payloadBytes > MAX_PAYLOAD_BYTES)
+    throw new RangeError(`A payload of ${payloadBytes} bytes does not fit one frame.`);
   const frame = Buffer.allocUnsafe(HEADER_BYTES + payloadBytes);
   setHeader(frame, 0, payloadBytes, type, flags, streamId);
   if (payload !== undefined) frame.set(payload, HEADER_BYTES);
@@ -37,12 +38,17 @@ export function dataRunBytes(payloadBytes: number): number {
  * The next `payloadBytes` of `pieces` as consecutive full DATA frames in one buffer: so that they leave in one write.
  * Takes from the first piece at `offset`; the pieces must hold at least `payloadBytes` from there on.
  */
-export function encodeDataRun(streamId: number, pieces: readonly Uint8Array[], offset: number, payloadBytes: number): Buffer {
+export function encodeDataRun(
+  streamId: number,
+  pieces: readonly Uint8Array[],
+  offset: number,
+  payloadBytes: number,
+): Buffer {
   const run = Buffer.allocUnsafe(dataRunBytes(payloadBytes));
   let index = 0;
   let from = offset;
   let at = 0;
-  for (let left = payloadBytes; left > 0; ) {
+  for (let left = payloadBytes; left > 0;) {
     const framePayload = Math.min(left, MAX_PAYLOAD_BYTES);
     setHeader(run, at, framePayload, FrameType.data, 0, streamId);
     at += HEADER_BYTES;

@@ -44,10 +44,15 @@ function cut(bytes: Buffer, cuts: readonly number[]): Buffer[] {
 const streamId = fc.integer({ min: 1, max: 0xffff_ffff });
 const fixed = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
 const bytes = (minLength: number, maxLength: number): fc.Arbitrary<Uint8Array> =>
-  fc.oneof(fc.uint8Array({ minLength, maxLength: 40 }), fc.uint8Array({ minLength: maxLength, maxLength, size: "max" }));
+  fc.oneof(
+    fc.uint8Array({ minLength, maxLength: 40 }),
+    fc.uint8Array({ minLength: maxLength, maxLength, size: "max" }),
+  );
 const goodFrame: fc.Arbitrary<Buffer> = fc.oneof(
   fc.tuple(streamId, bytes(1, MAX_PAYLOAD_BYTES)).map(([id, payload]) => encodeFrame(FrameType.data, 0, id, payload)),
-  fc.tuple(fc.constantFrom(1, 2, 3), streamId, bytes(0, 4096)).map(([type, id, payload]) => encodeFrame(type, 0, id, payload)),
+  fc
+    .tuple(fc.constantFrom(1, 2, 3), streamId, bytes(0, 4096))
+    .map(([type, id, payload]) => encodeFrame(type, 0, id, payload)),
   fc.tuple(fc.constantFrom(4, 6), streamId, fixed(4)).map(([type, id, payload]) => encodeFrame(type, 0, id, payload)),
   streamId.map((id) => encodeFrame(FrameType.fin, 0, id)),
   fc.tuple(fc.constantFrom(0, 1), fixed(8)).map(([flags, payload]) => encodeFrame(FrameType.ping, flags, 0, payload)),
@@ -72,16 +77,21 @@ test("frames cut anywhere come out as the naive decoder has them", () => {
 test("frames with flipped bytes stop both decoders at the same frame with the same code", () => {
   let stopped = 0;
   fc.assert(
-    fc.property(fc.array(goodFrame, { minLength: 1, maxLength: 6 }), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }), cuts, (frames, flips, at) => {
-      const stream = Buffer.concat(frames);
-      for (const [where, value] of flips) stream[where % Math.min(stream.length, 64)] = value;
-      const chunks = cut(stream, at);
-      const outcome = decode(chunks);
-      const expected = decodeNaively(chunks);
-      expect(outcome.frames).toEqual(expected.frames);
-      expect(codeOf(outcome.error)).toBe(codeOf(expected.error));
-      if (outcome.error !== null) stopped += 1;
-    }),
+    fc.property(
+      fc.array(goodFrame, { minLength: 1, maxLength: 6 }),
+      fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+      cuts,
+      (frames, flips, at) => {
+        const stream = Buffer.concat(frames);
+        for (const [where, value] of flips) stream[where % Math.min(stream.length, 64)] = value;
+        const chunks = cut(stream, at);
+        const outcome = decode(chunks);
+        const expected = decodeNaively(chunks);
+        expect(outcome.frames).toEqual(expected.frames);
+        expect(codeOf(outcome.error)).toBe(codeOf(expected.error));
+        if (outcome.error !== null) stopped += 1;
+      },
+    ),
     { numRuns: 500 },
   );
   expect(stopped).toBeGreaterThan(100);
@@ -113,7 +123,9 @@ test("a whole frame is reported inside the chunk it came in, also after a cut on
 test("a frame put together from pieces is not overwritten by the next one", () => {
   const frames = ["one", "two"].map((text) => encodeFrame(FrameType.data, 0, 1, Buffer.from(text)));
   const views: Buffer[] = [];
-  const decoder = new FrameDecoder((_type, _flags, _streamId, chunk, start, end) => views.push(chunk.subarray(start + 8, end)));
+  const decoder = new FrameDecoder((_type, _flags, _streamId, chunk, start, end) =>
+    views.push(chunk.subarray(start + 8, end)),
+  );
   for (const frame of frames) for (const byte of frame) decoder.push(Buffer.from([byte]));
   expect(views.map(String)).toEqual(["one", "two"]);
 });

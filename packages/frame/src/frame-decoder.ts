@@ -11,7 +11,14 @@ import { HEADER_BYTES, flagsAt, payloadBytesAt, streamIdAt, typeAt } from "./hea
 import { checkHeader } from "./header-rules.ts";
 
 /** Called once per frame. `chunk[start]` is the first byte of the header, `chunk[end - 1]` the last byte of the payload. */
-export type FrameSink = (type: number, flags: number, streamId: number, chunk: Buffer, start: number, end: number) => void;
+export type FrameSink = (
+  type: number,
+  flags: number,
+  streamId: number,
+  chunk: Buffer,
+  start: number,
+  end: number,
+) => void;
 
 export class FrameDecoder {
   readonly #sink: FrameSink;

@@ -43,9 +43,13 @@ for (const [name, type] of Object.entries(FrameType)) {
 
 /** Throws FrameError where a header breaks section 3 of spec.md. Runs before anything is allocated for the frame. */
 export function checkHeader(payloadBytes: number, type: number, flags: number, streamId: number): void {
-  if (type >= typeCount) throw new FrameError("FRAME_TYPE_UNKNOWN", `Frame type ${type} is not of this protocol version.`);
+  if (type >= typeCount)
+    throw new FrameError("FRAME_TYPE_UNKNOWN", `Frame type ${type} is not of this protocol version.`);
   if (payloadBytes < (payloadMin[type] ?? 0) || payloadBytes > (payloadMax[type] ?? 0)) {
-    throw new FrameError("FRAME_LENGTH_INVALID", `A frame of type ${type} cannot have a payload of ${payloadBytes} bytes.`);
+    throw new FrameError(
+      "FRAME_LENGTH_INVALID",
+      `A frame of type ${type} cannot have a payload of ${payloadBytes} bytes.`,
+    );
   }
   if ((flags & ~(flagsMask[type] ?? 0)) !== 0) {
     throw new FrameError("FRAME_FLAGS_INVALID", `A frame of type ${type} cannot have flags ${flags}.`);

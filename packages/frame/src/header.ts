@@ -29,7 +29,9 @@ export function flagsAt(chunk: Uint8Array, start: number): number {
 /** A big-endian u32 anywhere, such as the stream id at `start + 4` or the payload of WINDOW, RESET and GOAWAY. */
 export function u32At(chunk: Uint8Array, at: number): number {
   // `>>> 0` makes the signed result of the shifts an unsigned one.
-  return (((chunk[at] ?? 0) << 24) | ((chunk[at + 1] ?? 0) << 16) | ((chunk[at + 2] ?? 0) << 8) | (chunk[at + 3] ?? 0)) >>> 0;
+  return (
+    (((chunk[at] ?? 0) << 24) | ((chunk[at + 1] ?? 0) << 16) | ((chunk[at + 2] ?? 0) << 8) | (chunk[at + 3] ?? 0)) >>> 0
+  );
 }
 
 export function streamIdAt(chunk: Uint8Array, start: number): number {
@@ -48,7 +50,14 @@ export function patchStreamId(chunk: Uint8Array, start: number, streamId: number
   setU32(chunk, start + 4, streamId);
 }
 
-export function setHeader(chunk: Uint8Array, start: number, payloadBytes: number, type: number, flags: number, streamId: number): void {
+export function setHeader(
+  chunk: Uint8Array,
+  start: number,
+  payloadBytes: number,
+  type: number,
+  flags: number,
+  streamId: number,
+): void {
   chunk[start] = payloadBytes >>> 8;
   chunk[start + 1] = payloadBytes;
   chunk[start + 2] = type;

@@ -1,5 +1,13 @@
 export { Credit, INITIAL_WINDOW_BYTES, MAX_CREDIT_BYTES } from "./credit.ts";
-export { dataRunBytes, encodeDataRun, encodeFrame, encodeGoaway, encodePing, encodeReset, encodeWindow } from "./encode-frame.ts";
+export {
+  dataRunBytes,
+  encodeDataRun,
+  encodeFrame,
+  encodeGoaway,
+  encodePing,
+  encodeReset,
+  encodeWindow,
+} from "./encode-frame.ts";
 export { FrameDecoder, type FrameSink } from "./frame-decoder.ts";
 export { FrameError, type FrameErrorCode } from "./frame-error.ts";
 export { FrameType, PING_ACK } from "./frame-type.ts";

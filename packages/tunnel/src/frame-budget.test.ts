@@ -2,7 +2,12 @@ import { FrameType } from "@sallyport/frame";
 import { expect, test } from "vitest";
 import { FrameBudget } from "./frame-budget.ts";
 
-const rates = { open: { perSecond: 10, burst: 3 }, control: { perSecond: 1, burst: 1 }, ping: { perSecond: 1, burst: 1 }, goaway: { perSecond: 1, burst: 1 } };
+const rates = {
+  open: { perSecond: 10, burst: 3 },
+  control: { perSecond: 1, burst: 1 },
+  ping: { perSecond: 1, burst: 1 },
+  goaway: { perSecond: 1, burst: 1 },
+};
 const exceeded = expect.objectContaining({ code: "RATE_EXCEEDED", wireCode: 4 });
 
 test("a burst passes, one more does not, and time brings the next", () => {
@@ -25,5 +30,6 @@ test("an hour of silence brings no more than the burst", () => {
 
 test("DATA, WINDOW and what ends streams cost nothing here", () => {
   const budget = new FrameBudget(rates, 0);
-  for (let taken = 0; taken < 100_000; taken += 1) for (const type of [FrameType.data, FrameType.window, FrameType.fin, FrameType.reset]) budget.take(type);
+  for (let taken = 0; taken < 100_000; taken += 1)
+    for (const type of [FrameType.data, FrameType.window, FrameType.fin, FrameType.reset]) budget.take(type);
 });

@@ -55,7 +55,8 @@ export class FrameBudget {
 
   take(type: number): void {
     const left = (this.#tokens[type] ?? 0) - 1;
-    if (left < 0) throw new FrameError("RATE_EXCEEDED", `Frames of type ${type} come faster than this side takes them.`);
+    if (left < 0)
+      throw new FrameError("RATE_EXCEEDED", `Frames of type ${type} come faster than this side takes them.`);
     this.#tokens[type] = left;
   }
 }

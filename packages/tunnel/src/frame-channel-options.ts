@@ -24,7 +24,10 @@ export interface FrameChannelOptions {
 
 export type ResolvedFrameChannelOptions = Required<FrameChannelOptions>;
 
-export function resolveFrameChannelOptions(options: FrameChannelOptions, carrierHighWaterBytes: number): ResolvedFrameChannelOptions {
+export function resolveFrameChannelOptions(
+  options: FrameChannelOptions,
+  carrierHighWaterBytes: number,
+): ResolvedFrameChannelOptions {
   const { carrierBytes = 65_536, ...others } = options;
   return {
     pingIntervalMs: 2000,

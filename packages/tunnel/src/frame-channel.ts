@@ -26,7 +26,11 @@ import {
   u32At,
 } from "@sallyport/frame";
 import { type ChannelEnd, goawayCodeOf } from "./channel-end.ts";
-import { type FrameChannelOptions, type ResolvedFrameChannelOptions, resolveFrameChannelOptions } from "./frame-channel-options.ts";
+import {
+  type FrameChannelOptions,
+  type ResolvedFrameChannelOptions,
+  resolveFrameChannelOptions,
+} from "./frame-channel-options.ts";
 import { FrameBudget } from "./frame-budget.ts";
 import type { FrameHandler } from "./frame-handler.ts";
 import { Liveness } from "./liveness.ts";
@@ -83,8 +87,11 @@ export class FrameChannel {
       },
       now,
     );
-    this.#decoder = new FrameDecoder((type, flags, streamId, chunk, start, end) => this.#onFrame(type, flags, streamId, chunk, start, end));
-    if (carrier.destroyed) this.#settle({ kind: "failed", cause: carrier.errored ?? new Error("The carrier was closed before.") });
+    this.#decoder = new FrameDecoder((type, flags, streamId, chunk, start, end) =>
+      this.#onFrame(type, flags, streamId, chunk, start, end),
+    );
+    if (carrier.destroyed)
+      this.#settle({ kind: "failed", cause: carrier.errored ?? new Error("The carrier was closed before.") });
     carrier.on("data", this.#onData);
     carrier.on("drain", () => this.flush());
     carrier.on("end", () => this.#onCarrierEnd());

@@ -44,7 +44,9 @@ export class Offer implements IncomingStream {
 
   accept(accept: StreamAccept): TunnelStream {
     if (this.#answered || this.signal.aborted) {
-      throw new TunnelError("STREAM_ANSWERED", "The stream was answered already, or its dialer gave up.", { cause: this.signal.reason });
+      throw new TunnelError("STREAM_ANSWERED", "The stream was answered already, or its dialer gave up.", {
+        cause: this.signal.reason,
+      });
     }
     const stream = this.#port.acceptOffer(this.#streamId, accept);
     this.#answered = true;

@@ -5,7 +5,13 @@ export type { FrameChannelOptions } from "./frame-channel-options.ts";
 export type { FrameHandler } from "./frame-handler.ts";
 export { PROTOCOL_VERSION, checkHello } from "./hello.ts";
 export type { IncomingStream } from "./incoming-stream.ts";
-export { MAX_MESSAGE_BYTES, type MessageCodec, type MessageOptions, readMessage, writeMessage } from "./length-delimited.ts";
+export {
+  MAX_MESSAGE_BYTES,
+  type MessageCodec,
+  type MessageOptions,
+  readMessage,
+  writeMessage,
+} from "./length-delimited.ts";
 export type { OpenResult } from "./opening-stream.ts";
 export { decodePayload } from "./payload.ts";
 export { StreamIds } from "./stream-ids.ts";

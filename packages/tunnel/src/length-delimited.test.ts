@@ -29,16 +29,25 @@ test("messages come out one by one, however they were cut, and then null", async
 test("a message of a megabyte passes a tunnel whose window is a quarter of it", async () => {
   const [near, far] = duplexPair();
   const received = Promise.withResolvers<PolicyInterest | null>();
-  await using router = new Tunnel(near, {
+  await using _router = new Tunnel(near, {
     side: "router",
     software: "t",
     onOpen: (incoming) => {
-      const stream = incoming.accept({ circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" }).on("error", () => {});
+      const stream = incoming
+        .accept({ circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" })
+        .on("error", () => {});
       readMessage(stream, PolicyInterest).then(received.resolve, received.reject);
     },
   });
   await using workload = new Tunnel(far, { side: "workload", software: "t" });
-  const result = await workload.openStream({ service: "sallyport.policy", circuitNonce: Buffer.alloc(0), dialerId: "", sliceVersion: 0, decisionId: "", circuitId: "" });
+  const result = await workload.openStream({
+    service: "sallyport.policy",
+    circuitNonce: Buffer.alloc(0),
+    dialerId: "",
+    sliceVersion: 0,
+    decisionId: "",
+    circuitId: "",
+  });
   if (result.kind !== "accepted") throw new Error("The stream was refused.");
   const message = interest("x".repeat(MAX_MESSAGE_BYTES - 10));
   await writeMessage(result.stream, PolicyInterest, message);
@@ -49,7 +58,9 @@ test("a message over the limit is refused by its length alone, and never sent", 
   const stream = new PassThrough();
   stream.write(lengthOf(MAX_MESSAGE_BYTES + 1));
   await expect(readMessage(stream, PolicyInterest)).rejects.toMatchObject({ code: "MESSAGE_INVALID" });
-  await expect(writeMessage(new PassThrough(), PolicyInterest, interest("x".repeat(MAX_MESSAGE_BYTES)))).rejects.toMatchObject({ code: "MESSAGE_INVALID" });
+  await expect(
+    writeMessage(new PassThrough(), PolicyInterest, interest("x".repeat(MAX_MESSAGE_BYTES))),
+  ).rejects.toMatchObject({ code: "MESSAGE_INVALID" });
   const small = new PassThrough();
   small.write(lengthOf(11));
   await expect(readMessage(small, PolicyInterest, { maxBytes: 10 })).rejects.toMatchObject({ code: "MESSAGE_INVALID" });

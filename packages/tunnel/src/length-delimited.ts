@@ -22,12 +22,17 @@ export interface MessageOptions {
  * The next message of a stream that nobody else reads; null at its end. What follows the message stays in the stream.
  * Rejects with TunnelError MESSAGE_INVALID or MESSAGE_TRUNCATED, with the stream's error, or with the signal's reason.
  */
-export async function readMessage<T>(stream: Readable, codec: MessageCodec<T>, options: MessageOptions = {}): Promise<T | null> {
+export async function readMessage<T>(
+  stream: Readable,
+  codec: MessageCodec<T>,
+  options: MessageOptions = {},
+): Promise<T | null> {
   const length = await readExactly(stream, LENGTH_BYTES, options.signal);
   if (length === null) return null;
   const messageBytes = length.readUInt32BE(0);
   const maxBytes = Math.min(options.maxBytes ?? MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES);
-  if (messageBytes > maxBytes) throw new TunnelError("MESSAGE_INVALID", `A message of ${messageBytes} bytes; the limit is ${maxBytes}.`);
+  if (messageBytes > maxBytes)
+    throw new TunnelError("MESSAGE_INVALID", `A message of ${messageBytes} bytes; the limit is ${maxBytes}.`);
   const bytes = messageBytes === 0 ? Buffer.alloc(0) : await readExactly(stream, messageBytes, options.signal);
   if (bytes === null) throw new TunnelError("MESSAGE_TRUNCATED", "The stream ended inside a message.");
   try {
@@ -41,7 +46,10 @@ export async function readMessage<T>(stream: Readable, codec: MessageCodec<T>, o
 export async function writeMessage<T>(stream: Writable, codec: MessageCodec<T>, message: T): Promise<void> {
   const payload = codec.encode(message).finish();
   if (payload.length > MAX_MESSAGE_BYTES) {
-    throw new TunnelError("MESSAGE_INVALID", `A message of ${payload.length} bytes; the limit is ${MAX_MESSAGE_BYTES}.`);
+    throw new TunnelError(
+      "MESSAGE_INVALID",
+      `A message of ${payload.length} bytes; the limit is ${MAX_MESSAGE_BYTES}.`,
+    );
   }
   const bytes = Buffer.allocUnsafe(LENGTH_BYTES + payload.length);
   bytes.writeUInt32BE(payload.length, 0);

@@ -1,4 +1,12 @@
-import { encodeDataRun, encodeFrame, encodePing, encodeReset, encodeWindow, FrameDecoder, FrameType } from "@sallyport/frame";
+import {
+  encodeDataRun,
+  encodeFrame,
+  encodePing,
+  encodeReset,
+  encodeWindow,
+  FrameDecoder,
+  FrameType,
+} from "@sallyport/frame";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { OutboundQueue } from "./outbound-queue.ts";
@@ -11,7 +19,9 @@ interface Sent {
 
 function framesOf(buffers: readonly Buffer[]): Sent[] {
   const frames: Sent[] = [];
-  const decoder = new FrameDecoder((type, _flags, streamId, chunk, start, end) => frames.push({ type, streamId, payload: chunk.toString("hex", start + 8, end) }));
+  const decoder = new FrameDecoder((type, _flags, streamId, chunk, start, end) =>
+    frames.push({ type, streamId, payload: chunk.toString("hex", start + 8, end) }),
+  );
   for (const each of buffers) decoder.push(each);
   decoder.finish();
   return frames;
@@ -23,14 +33,26 @@ function drain(queue: OutboundQueue): Buffer[] {
   return buffers;
 }
 
-const frame = fc.tuple(fc.constantFrom(0, 1, 2, 3, 4, 5, 6), fc.integer({ min: 1, max: 4 }), fc.uint8Array({ minLength: 1, maxLength: 300 })).map(([type, streamId, bytes]) => {
-  if (type === FrameType.window) return encodeWindow(streamId, 7);
-  if (type === FrameType.reset) return encodeReset(streamId, 5);
-  return encodeFrame(type, 0, streamId, type === FrameType.fin ? undefined : bytes);
-});
-const entry = fc.oneof({ weight: 4, arbitrary: fc.array(frame, { minLength: 1, maxLength: 5 }).map((frames) => Buffer.concat(frames)) }, { weight: 1, arbitrary: fc.constant(encodeDataRun(2, [Buffer.alloc(20_000)], 0, 20_000)) });
+const frame = fc
+  .tuple(
+    fc.constantFrom(0, 1, 2, 3, 4, 5, 6),
+    fc.integer({ min: 1, max: 4 }),
+    fc.uint8Array({ minLength: 1, maxLength: 300 }),
+  )
+  .map(([type, streamId, bytes]) => {
+    if (type === FrameType.window) return encodeWindow(streamId, 7);
+    if (type === FrameType.reset) return encodeReset(streamId, 5);
+    return encodeFrame(type, 0, streamId, type === FrameType.fin ? undefined : bytes);
+  });
+const entry = fc.oneof(
+  { weight: 4, arbitrary: fc.array(frame, { minLength: 1, maxLength: 5 }).map((frames) => Buffer.concat(frames)) },
+  { weight: 1, arbitrary: fc.constant(encodeDataRun(2, [Buffer.alloc(20_000)], 0, 20_000)) },
+);
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(entry, fc.boolean()).map(([frames, packed]) => ({ kind: "push", frames, packed }) as const) },
+  {
+    weight: 6,
+    arbitrary: fc.tuple(entry, fc.boolean()).map(([frames, packed]) => ({ kind: "push", frames, packed }) as const),
+  },
   { weight: 2, arbitrary: fc.constant({ kind: "shift" } as const) },
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 4 }).map((streamId) => ({ kind: "drop", streamId }) as const) },
 );
@@ -54,7 +76,11 @@ test("whatever is pushed, packed, taken and dropped, the frames that leave are t
           expected = expected.slice(frames.length);
         } else {
           queue.dropStream(each.streamId);
-          expected = expected.filter(({ type, streamId }) => streamId !== each.streamId || ![FrameType.data, FrameType.window, FrameType.fin].some((droppable) => droppable === type));
+          expected = expected.filter(
+            ({ type, streamId }) =>
+              streamId !== each.streamId ||
+              ![FrameType.data, FrameType.window, FrameType.fin].some((droppable) => droppable === type),
+          );
         }
       }
       const left = drain(queue);

@@ -25,14 +25,17 @@ export class StreamIds {
 
   /** The peer's OPEN. Throws STREAM_ID_INVALID for an id that is this side's, or not above all before it. */
   usePeer(streamId: number): void {
-    if (this.isLocal(streamId)) throw new FrameError("STREAM_ID_INVALID", `OPEN with id ${streamId}, which is this side's to use.`);
-    if (streamId <= this.#lastPeer) throw new FrameError("STREAM_ID_INVALID", `OPEN with id ${streamId} after ${this.#lastPeer}: ids only grow.`);
+    if (this.isLocal(streamId))
+      throw new FrameError("STREAM_ID_INVALID", `OPEN with id ${streamId}, which is this side's to use.`);
+    if (streamId <= this.#lastPeer)
+      throw new FrameError("STREAM_ID_INVALID", `OPEN with id ${streamId} after ${this.#lastPeer}: ids only grow.`);
     this.#lastPeer = streamId;
   }
 
   /** Throws STREAM_ID_INVALID for an id that was never opened. */
   requireUsed(streamId: number): void {
     const last = this.isLocal(streamId) ? this.#lastLocal : this.#lastPeer;
-    if (streamId > last) throw new FrameError("STREAM_ID_INVALID", `A frame for stream ${streamId}, which was never opened.`);
+    if (streamId > last)
+      throw new FrameError("STREAM_ID_INVALID", `A frame for stream ${streamId}, which was never opened.`);
   }
 }

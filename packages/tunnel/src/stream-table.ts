@@ -4,7 +4,16 @@
  * T1. A frame for an id that was used and has no entry belongs to a stream that is over: it was under way, and is dropped.
  * T2. An entry is in one phase: opening (our OPEN), offered (the peer's OPEN), open. A frame that its phase does not expect is a violation.
  */
-import { FrameError, FrameType, MAX_OPENING_PAYLOAD_BYTES, WireCode, encodeDataRun, encodeReset, encodeWindow, wireCodeName } from "@sallyport/frame";
+import {
+  FrameError,
+  FrameType,
+  MAX_OPENING_PAYLOAD_BYTES,
+  WireCode,
+  encodeDataRun,
+  encodeReset,
+  encodeWindow,
+  wireCodeName,
+} from "@sallyport/frame";
 import { Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
 import type { FrameChannel } from "./frame-channel.ts";
 import { type IncomingStream, Offer, type OfferPort } from "./incoming-stream.ts";
@@ -52,7 +61,8 @@ export class StreamTable implements StreamPort, OfferPort {
   open(open: StreamOpen): Opening {
     const payload = requireFits(StreamOpen.encode(open).finish());
     const streamId = this.#ids.next();
-    if (streamId === null) throw new TunnelError("STREAM_IDS_EXHAUSTED", "Every stream id of this tunnel is used; open a fresh tunnel.");
+    if (streamId === null)
+      throw new TunnelError("STREAM_IDS_EXHAUSTED", "Every stream id of this tunnel is used; open a fresh tunnel.");
     const opening = new Opening(streamId);
     this.#entries.set(streamId, opening);
     this.#localCount += 1;
@@ -220,7 +230,10 @@ export class StreamTable implements StreamPort, OfferPort {
 /** A larger one would end the tunnel at the peer. */
 function requireFits(payload: Uint8Array): Uint8Array {
   if (payload.length <= MAX_OPENING_PAYLOAD_BYTES) return payload;
-  throw new TunnelError("PAYLOAD_TOO_LARGE", `${payload.length} bytes for opening a stream; the limit is ${MAX_OPENING_PAYLOAD_BYTES}.`);
+  throw new TunnelError(
+    "PAYLOAD_TOO_LARGE",
+    `${payload.length} bytes for opening a stream; the limit is ${MAX_OPENING_PAYLOAD_BYTES}.`,
+  );
 }
 
 function unexpected(frame: string, streamId: number, entry: StreamEntry): FrameError {

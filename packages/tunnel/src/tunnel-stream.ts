@@ -76,7 +76,8 @@ export class TunnelStream extends Duplex {
     this.#receiveCredit.spend(payloadBytes);
     this.#receivedBytes += payloadBytes;
     // S5. Never while the reader could be waiting: what is gathered is not announced.
-    if (this.readableLength >= this.readableHighWaterMark && this.#gathered.add(chunk, payloadStart, payloadEnd)) return;
+    if (this.readableLength >= this.readableHighWaterMark && this.#gathered.add(chunk, payloadStart, payloadEnd))
+      return;
     this.#pushGathered();
     const payload = chunk.subarray(payloadStart, payloadEnd);
     this.push(payloadBytes * 4 < chunk.length ? Buffer.from(payload) : payload); // S5
@@ -101,7 +102,9 @@ export class TunnelStream extends Duplex {
   /** @internal The peer reset the stream, or the tunnel ended. */
   fail(error: unknown): void {
     this.#forgotten = true;
-    this.destroy(error instanceof Error ? error : new TunnelError("TUNNEL_ENDED", "The tunnel ended.", { cause: error }));
+    this.destroy(
+      error instanceof Error ? error : new TunnelError("TUNNEL_ENDED", "The tunnel ended.", { cause: error }),
+    );
   }
 
   /** @internal Sends what credit and channel allow (S1). */
@@ -166,7 +169,9 @@ export class TunnelStream extends Duplex {
       this.#port.sendReset(this.streamId, this.#resetCode); // S4
       this.#port.forget(this.streamId);
     }
-    outgoing?.done(error ?? new TunnelError("STREAM_RESET", "The stream was reset by this side.", { wireCode: this.#resetCode }));
+    outgoing?.done(
+      error ?? new TunnelError("STREAM_RESET", "The stream was reset by this side.", { wireCode: this.#resetCode }),
+    );
     done(error);
   }
 

@@ -5,7 +5,15 @@
  * E2. One terminal path, `#onEnd`: every stream, every waiting promise and the timer end there.
  */
 import type { Duplex } from "node:stream";
-import { FrameError, FrameType, HEADER_BYTES, INITIAL_WINDOW_BYTES, WireCode, encodeGoaway, u32At } from "@sallyport/frame";
+import {
+  FrameError,
+  FrameType,
+  HEADER_BYTES,
+  INITIAL_WINDOW_BYTES,
+  WireCode,
+  encodeGoaway,
+  u32At,
+} from "@sallyport/frame";
 import { Control, type Hello, Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
 import { type ChannelEnd, describeChannelEnd } from "./channel-end.ts";
 import { FrameChannel } from "./frame-channel.ts";
@@ -44,15 +52,24 @@ export class Tunnel implements TunnelEndpoint {
     this.#channel = new FrameChannel(
       carrier,
       {
-        onFrame: (type, _flags, streamId, chunk, start, end) => this.#onFrame(type, streamId, chunk, start + HEADER_BYTES, end),
+        onFrame: (type, _flags, streamId, chunk, start, end) =>
+          this.#onFrame(type, streamId, chunk, start + HEADER_BYTES, end),
         onBatchEnd: () => {},
         onDrain: () => this.#streams.onDrain(),
         onEnd: (end) => this.#onEnd(end),
       },
       channel,
     );
-    this.#streams = new StreamTable(this.#channel, { side, maxPeerStreams: maxStreams, onOpen, onEmpty: () => this.#closeWhenDrained() });
-    const deadline = setTimeout(() => this.#channel.violate(new FrameError("HELLO_INVALID", `No hello within ${helloTimeoutMs} ms.`)), helloTimeoutMs);
+    this.#streams = new StreamTable(this.#channel, {
+      side,
+      maxPeerStreams: maxStreams,
+      onOpen,
+      onEmpty: () => this.#closeWhenDrained(),
+    });
+    const deadline = setTimeout(
+      () => this.#channel.violate(new FrameError("HELLO_INVALID", `No hello within ${helloTimeoutMs} ms.`)),
+      helloTimeoutMs,
+    );
     this.#state = { kind: "greeting", deadline };
     this.sendControl({ message: { $case: "hello", value: this.#createHello() } }); // E1
   }
@@ -121,14 +138,22 @@ export class Tunnel implements TunnelEndpoint {
 
   #createHello(): Hello {
     const { software, routerId, routerEpoch, maxStreams } = this.#options;
-    return { protocolVersion: PROTOCOL_VERSION, maxStreams, initialWindowBytes: INITIAL_WINDOW_BYTES, software, routerId, routerEpoch };
+    return {
+      protocolVersion: PROTOCOL_VERSION,
+      maxStreams,
+      initialWindowBytes: INITIAL_WINDOW_BYTES,
+      software,
+      routerId,
+      routerEpoch,
+    };
   }
 
   /** Why no stream is opened now, without asking the peer; null when it can be. Throws TUNNEL_ENDED. */
   #localRefusal(): Refusal | null {
     const state = this.#state;
     if (state.kind === "ended") throw state.error;
-    if (state.kind !== "open" || state.localDrain || state.peerDrain) return localRefusal("DRAINING", "This tunnel takes no new streams.");
+    if (state.kind !== "open" || state.localDrain || state.peerDrain)
+      return localRefusal("DRAINING", "This tunnel takes no new streams.");
     if (this.#streams.localCount < state.peer.maxStreams) return null;
     return localRefusal("OVERLOADED", `The peer takes ${state.peer.maxStreams} streams at once.`);
   }
@@ -151,7 +176,11 @@ export class Tunnel implements TunnelEndpoint {
         this.#streams.onReset(streamId, u32At(chunk, payloadStart));
         break;
       case FrameType.open:
-        this.#streams.onOpen(streamId, decodePayload(StreamOpen, chunk.subarray(payloadStart, payloadEnd)), this.#refuseAll());
+        this.#streams.onOpen(
+          streamId,
+          decodePayload(StreamOpen, chunk.subarray(payloadStart, payloadEnd)),
+          this.#refuseAll(),
+        );
         break;
       case FrameType.accept:
         this.#streams.onAccept(streamId, decodePayload(StreamAccept, chunk.subarray(payloadStart, payloadEnd)));
@@ -169,14 +198,17 @@ export class Tunnel implements TunnelEndpoint {
   }
 
   #refuseAll(): Refusal | null {
-    return this.#state.kind === "open" && !this.#state.localDrain ? null : localRefusal("DRAINING", "This side takes no new streams.");
+    return this.#state.kind === "open" && !this.#state.localDrain
+      ? null
+      : localRefusal("DRAINING", "This side takes no new streams.");
   }
 
   #onControl(control: Control): void {
     const state = this.#state;
     if (control.message === undefined) return; // A kind that a later version has: it may be ignored, or hello would have told.
     if (control.message.$case !== "hello") {
-      if (state.kind === "greeting") throw new FrameError("HELLO_INVALID", "The first control message must be the hello."); // E1
+      if (state.kind === "greeting")
+        throw new FrameError("HELLO_INVALID", "The first control message must be the hello."); // E1
       this.#options.onControl(control);
       return;
     }

@@ -3,7 +3,16 @@
  * and none of its rules; only PINGs are answered by themselves, until `ignorePings`.
  */
 import type { Duplex } from "node:stream";
-import { FrameDecoder, FrameType, HEADER_BYTES, INITIAL_WINDOW_BYTES, PING_ACK, encodeFrame, encodePing, u32At } from "@sallyport/frame";
+import {
+  FrameDecoder,
+  FrameType,
+  HEADER_BYTES,
+  INITIAL_WINDOW_BYTES,
+  PING_ACK,
+  encodeFrame,
+  encodePing,
+  u32At,
+} from "@sallyport/frame";
 import { Control, type Hello, StreamOpen } from "@sallyport/proto/tunnel";
 
 export interface PeerFrame {
@@ -49,12 +58,24 @@ export class ScriptedPeer {
   }
 
   sendHello(fields: Partial<Hello> = {}): this {
-    const hello = { protocolVersion: 1, maxStreams: 256, initialWindowBytes: INITIAL_WINDOW_BYTES, software: "scripted/1", routerId: "", routerEpoch: 0, ...fields };
-    return this.send(encodeFrame(FrameType.control, 0, 0, Control.encode({ message: { $case: "hello", value: hello } }).finish()));
+    const hello = {
+      protocolVersion: 1,
+      maxStreams: 256,
+      initialWindowBytes: INITIAL_WINDOW_BYTES,
+      software: "scripted/1",
+      routerId: "",
+      routerEpoch: 0,
+      ...fields,
+    };
+    return this.send(
+      encodeFrame(FrameType.control, 0, 0, Control.encode({ message: { $case: "hello", value: hello } }).finish()),
+    );
   }
 
   sendOpen(streamId: number, service: string): this {
-    return this.send(encodeFrame(FrameType.open, 0, streamId, StreamOpen.encode(StreamOpen.create({ service })).finish()));
+    return this.send(
+      encodeFrame(FrameType.open, 0, streamId, StreamOpen.encode(StreamOpen.create({ service })).finish()),
+    );
   }
 
   /** The next frame of `type`, those of other types before it are skipped. Rejects when the carrier is over before. */

@@ -39,7 +39,13 @@ async function withTunnel(
   use: (ends: Ends) => Promise<void>,
 ): Promise<void> {
   const [near, far] = await subject.carriers();
-  const router = subject.create(near, { side: "router", software: "compliance/1", routerId: "spiffe://example/router/r", routerEpoch: 7, ...options.router });
+  const router = subject.create(near, {
+    side: "router",
+    software: "compliance/1",
+    routerId: "spiffe://example/router/r",
+    routerEpoch: 7,
+    ...options.router,
+  });
   const workload = subject.create(far, { side: "workload", software: "compliance/1", ...options.workload });
   try {
     await use({ workload, router });
@@ -80,15 +86,30 @@ async function errorOf(stream: Duplex): Promise<unknown> {
   return error;
 }
 
-const pattern = (bytes: number, seed: number): Buffer => Buffer.from(Uint8Array.from({ length: bytes }, (_, index) => (index * 31 + seed) & 0xff));
+const pattern = (bytes: number, seed: number): Buffer =>
+  Buffer.from(Uint8Array.from({ length: bytes }, (_, index) => (index * 31 + seed) & 0xff));
 
 const behaviours: readonly ComplianceCase[] = [
   {
     title: "each side learns the other's hello",
     run: (subject) =>
       withTunnel(subject, { workload: { maxStreams: 11 } }, async ({ workload, router }) => {
-        assert.deepEqual(await workload.hello, { protocolVersion: 1, maxStreams: 256, initialWindowBytes: INITIAL_WINDOW_BYTES, software: "compliance/1", routerId: "spiffe://example/router/r", routerEpoch: 7 });
-        assert.deepEqual(await router.hello, { protocolVersion: 1, maxStreams: 11, initialWindowBytes: INITIAL_WINDOW_BYTES, software: "compliance/1", routerId: "", routerEpoch: 0 });
+        assert.deepEqual(await workload.hello, {
+          protocolVersion: 1,
+          maxStreams: 256,
+          initialWindowBytes: INITIAL_WINDOW_BYTES,
+          software: "compliance/1",
+          routerId: "spiffe://example/router/r",
+          routerEpoch: 7,
+        });
+        assert.deepEqual(await router.hello, {
+          protocolVersion: 1,
+          maxStreams: 11,
+          initialWindowBytes: INITIAL_WINDOW_BYTES,
+          software: "compliance/1",
+          routerId: "",
+          routerEpoch: 0,
+        });
       }),
   },
   {
@@ -163,10 +184,20 @@ const behaviours: readonly ComplianceCase[] = [
   {
     title: "a refusal reaches the dialer with its code, decision and rules",
     run: async (subject) => {
-      const refusal = Refusal.create({ code: "POLICY_DENIED", message: "No.", decisionId: "d-1", ruleIds: ["r-1", "r-2"], sliceVersion: 3 });
-      await withTunnel(subject, { router: { onOpen: (incoming) => incoming.refuse(refusal) } }, async ({ workload }) => {
-        assert.deepEqual(await workload.openStream(dial), { kind: "refused", refusal });
+      const refusal = Refusal.create({
+        code: "POLICY_DENIED",
+        message: "No.",
+        decisionId: "d-1",
+        ruleIds: ["r-1", "r-2"],
+        sliceVersion: 3,
       });
+      await withTunnel(
+        subject,
+        { router: { onOpen: (incoming) => incoming.refuse(refusal) } },
+        async ({ workload }) => {
+          assert.deepEqual(await workload.openStream(dial), { kind: "refused", refusal });
+        },
+      );
     },
   },
   {
@@ -174,16 +205,23 @@ const behaviours: readonly ComplianceCase[] = [
     run: async (subject) => {
       const { onOpen, stream } = acceptor();
       let opened = 0;
-      await withTunnel(subject, { router: { onOpen: (incoming) => (opened++ === 0 ? onOpen(incoming) : echo(incoming)) } }, async ({ workload }) => {
-        const slow = accepted(await workload.openStream(dial));
-        slow.write(Buffer.alloc(INITIAL_WINDOW_BYTES * 4));
-        await stream;
-        const quick = accepted(await workload.openStream(dial));
-        quick.end(pattern(500_000, 2));
-        assert.equal((await buffer(quick)).length, 500_000);
-        assert.ok(slow.writableLength > 0, "the slow stream's write is still waiting");
-        assert.ok((await stream).readableLength <= INITIAL_WINDOW_BYTES, "no more than the window waits for the slow reader");
-      });
+      await withTunnel(
+        subject,
+        { router: { onOpen: (incoming) => (opened++ === 0 ? onOpen(incoming) : echo(incoming)) } },
+        async ({ workload }) => {
+          const slow = accepted(await workload.openStream(dial));
+          slow.write(Buffer.alloc(INITIAL_WINDOW_BYTES * 4));
+          await stream;
+          const quick = accepted(await workload.openStream(dial));
+          quick.end(pattern(500_000, 2));
+          assert.equal((await buffer(quick)).length, 500_000);
+          assert.ok(slow.writableLength > 0, "the slow stream's write is still waiting");
+          assert.ok(
+            (await stream).readableLength <= INITIAL_WINDOW_BYTES,
+            "no more than the window waits for the slow reader",
+          );
+        },
+      );
     },
   },
   {
@@ -196,7 +234,13 @@ const behaviours: readonly ComplianceCase[] = [
         near.write("bytes that nobody reads");
         near.reset(WireCode.revoked);
         const error = await errorOf(far);
-        assert.ok(error instanceof Error && "code" in error && error.code === "STREAM_RESET" && "wireCode" in error && error.wireCode === WireCode.revoked);
+        assert.ok(
+          error instanceof Error &&
+            "code" in error &&
+            error.code === "STREAM_RESET" &&
+            "wireCode" in error &&
+            error.wireCode === WireCode.revoked,
+        );
         assert.equal(far.read(), null);
       });
     },
@@ -220,12 +264,18 @@ const behaviours: readonly ComplianceCase[] = [
     title: "control messages arrive in order",
     run: async (subject) => {
       const received: Control[] = [];
-      const sent = Array.from({ length: 100 }, (_, index): Control => ({ message: { $case: "hostAnnounce", value: { service: `s-${index}` } } }));
-      await withTunnel(subject, { router: { onControl: (message) => void received.push(message), onOpen: echo } }, async ({ workload }) => {
-        for (const message of sent) workload.sendControl(message);
-        await workload.openStream(dial);
-        assert.deepEqual(received, sent);
-      });
+      const sent = Array.from({ length: 100 }, (_, index): Control => ({
+        message: { $case: "hostAnnounce", value: { service: `s-${index}` } },
+      }));
+      await withTunnel(
+        subject,
+        { router: { onControl: (message) => void received.push(message), onOpen: echo } },
+        async ({ workload }) => {
+          for (const message of sent) workload.sendControl(message);
+          await workload.openStream(dial);
+          assert.deepEqual(received, sent);
+        },
+      );
     },
   },
   {
@@ -245,31 +295,39 @@ const behaviours: readonly ComplianceCase[] = [
     title: "a draining side finishes what is open, takes nothing new, and then ends",
     run: async (subject) => {
       const goaway = Promise.withResolvers<void>();
-      await withTunnel(subject, { router: { onOpen: echo }, workload: { onGoaway: goaway.resolve } }, async ({ workload, router }) => {
-        const stream = accepted(await workload.openStream(dial));
-        router.drain();
-        await goaway.promise;
-        const late = await workload.openStream(dial);
-        assert.equal(late.kind === "refused" && late.refusal.code, "DRAINING");
-        stream.end(pattern(400_000, 3));
-        assert.equal((await buffer(stream)).length, 400_000);
-        assert.deepEqual(await router.closed, { kind: "drained" });
-        assert.equal((await workload.closed).kind, "ended");
-      });
+      await withTunnel(
+        subject,
+        { router: { onOpen: echo }, workload: { onGoaway: goaway.resolve } },
+        async ({ workload, router }) => {
+          const stream = accepted(await workload.openStream(dial));
+          router.drain();
+          await goaway.promise;
+          const late = await workload.openStream(dial);
+          assert.equal(late.kind === "refused" && late.refusal.code, "DRAINING");
+          stream.end(pattern(400_000, 3));
+          assert.equal((await buffer(stream)).length, 400_000);
+          assert.deepEqual(await router.closed, { kind: "drained" });
+          assert.equal((await workload.closed).kind, "ended");
+        },
+      );
     },
   },
   {
     title: "an abort ends every stream and every dial as an error, and tells the peer why",
     run: (subject) =>
-      withTunnel(subject, { router: { onOpen: (incoming) => void (incoming.open.service === "files" && echo(incoming)) } }, async ({ workload, router }) => {
-        const stream = accepted(await workload.openStream(dial));
-        const unanswered = workload.openStream({ ...dial, service: "unanswered" });
-        router.abort(WireCode.revoked);
-        await Promise.all([assert.rejects(unanswered, { code: "TUNNEL_ENDED" }), errorOf(stream)]);
-        assert.deepEqual(await router.closed, { kind: "aborted", code: WireCode.revoked });
-        assert.deepEqual(await workload.closed, { kind: "goaway", code: WireCode.revoked });
-        await assert.rejects(workload.openStream(dial), { code: "TUNNEL_ENDED" });
-      }),
+      withTunnel(
+        subject,
+        { router: { onOpen: (incoming) => void (incoming.open.service === "files" && echo(incoming)) } },
+        async ({ workload, router }) => {
+          const stream = accepted(await workload.openStream(dial));
+          const unanswered = workload.openStream({ ...dial, service: "unanswered" });
+          router.abort(WireCode.revoked);
+          await Promise.all([assert.rejects(unanswered, { code: "TUNNEL_ENDED" }), errorOf(stream)]);
+          assert.deepEqual(await router.closed, { kind: "aborted", code: WireCode.revoked });
+          assert.deepEqual(await workload.closed, { kind: "goaway", code: WireCode.revoked });
+          await assert.rejects(workload.openStream(dial), { code: "TUNNEL_ENDED" });
+        },
+      ),
   },
 ];
 
@@ -278,7 +336,8 @@ function violationCase(violation: Violation): ComplianceCase {
     title: `${violation.title} ends the tunnel with code ${violation.wireCode}`,
     run: async (subject) => {
       const [near, far] = await subject.carriers();
-      const onOpen = (incoming: IncomingStream): void => void (incoming.open.service === "accepted" && incoming.accept(StreamAccept.create()).on("error", () => {}));
+      const onOpen = (incoming: IncomingStream): void =>
+        void (incoming.open.service === "accepted" && incoming.accept(StreamAccept.create()).on("error", () => {}));
       const router = subject.create(near, { side: "router", software: "compliance/1", onOpen });
       const peer = new ScriptedPeer(far);
       if (violation.silentStart === undefined) {

@@ -1,4 +1,16 @@
-import { FrameType, HEADER_BYTES, INITIAL_WINDOW_BYTES, MAX_PAYLOAD_BYTES, WireCode, encodeFrame, encodeGoaway, encodePing, encodeReset, encodeWindow, setHeader } from "@sallyport/frame";
+import {
+  FrameType,
+  HEADER_BYTES,
+  INITIAL_WINDOW_BYTES,
+  MAX_PAYLOAD_BYTES,
+  WireCode,
+  encodeFrame,
+  encodeGoaway,
+  encodePing,
+  encodeReset,
+  encodeWindow,
+  setHeader,
+} from "@sallyport/frame";
 import type { ScriptedPeer } from "./scripted-peer.ts";
 
 /** Something that a workload's end may never do. Before `act` the peer said hello; the other side accepts streams of service `accepted` and leaves others unanswered. */
@@ -25,23 +37,87 @@ function oversized(): Buffer {
 }
 
 export const violations: readonly Violation[] = [
-  { title: "a frame before the hello", silentStart: true, act: (peer) => void peer.sendOpen(1, "accepted"), wireCode: WireCode.protocol },
-  { title: "a hello of another version", silentStart: true, act: (peer) => void peer.sendHello({ protocolVersion: 2 }), wireCode: WireCode.version },
-  { title: "a hello with another window", silentStart: true, act: (peer) => void peer.sendHello({ initialWindowBytes: 1 }), wireCode: WireCode.protocol },
-  { title: "a hello with a long software name", silentStart: true, act: (peer) => void peer.sendHello({ software: "x".repeat(65) }), wireCode: WireCode.protocol },
+  {
+    title: "a frame before the hello",
+    silentStart: true,
+    act: (peer) => void peer.sendOpen(1, "accepted"),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "a hello of another version",
+    silentStart: true,
+    act: (peer) => void peer.sendHello({ protocolVersion: 2 }),
+    wireCode: WireCode.version,
+  },
+  {
+    title: "a hello with another window",
+    silentStart: true,
+    act: (peer) => void peer.sendHello({ initialWindowBytes: 1 }),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "a hello with a long software name",
+    silentStart: true,
+    act: (peer) => void peer.sendHello({ software: "x".repeat(65) }),
+    wireCode: WireCode.protocol,
+  },
   { title: "a second hello", act: (peer) => void peer.sendHello(), wireCode: WireCode.protocol },
   { title: "an unknown type", act: (peer) => void peer.send(encodeFrame(10, 0, 1)), wireCode: WireCode.protocol },
-  { title: "a frame larger than a record, known by its header", act: (peer) => void peer.send(oversized()), wireCode: WireCode.protocol },
-  { title: "a control message that does not decode", act: (peer) => void peer.send(encodeFrame(FrameType.control, 0, 0, Buffer.from([0x0a, 0x7f]))), wireCode: WireCode.protocol },
-  { title: "OPEN with an id of the other side", act: (peer) => void peer.sendOpen(2, "accepted"), wireCode: WireCode.protocol },
-  { title: "OPEN with an id used before", act: (peer) => void peer.sendOpen(3, "x").sendOpen(3, "x"), wireCode: WireCode.protocol },
-  { title: "OPEN with an id below one used before", act: (peer) => void peer.sendOpen(5, "x").sendOpen(3, "x"), wireCode: WireCode.protocol },
-  { title: "DATA for a stream that was never opened", act: (peer) => void peer.send(data(1, 1)), wireCode: WireCode.protocol },
-  { title: "DATA for an id that only the other side could have opened", act: (peer) => void peer.send(data(2, 1)), wireCode: WireCode.protocol },
-  { title: "RESET for a stream that was never opened", act: (peer) => void peer.send(encodeReset(9, 5)), wireCode: WireCode.protocol },
-  { title: "DATA before ACCEPT", act: (peer) => void peer.sendOpen(1, "unanswered").send(data(1, 1)), wireCode: WireCode.protocol },
-  { title: "WINDOW before ACCEPT", act: (peer) => void peer.sendOpen(1, "unanswered").send(encodeWindow(1, 1)), wireCode: WireCode.protocol },
-  { title: "ACCEPT for a stream of its own", act: (peer) => void peer.sendOpen(1, "unanswered").send(encodeFrame(FrameType.accept, 0, 1)), wireCode: WireCode.protocol },
+  {
+    title: "a frame larger than a record, known by its header",
+    act: (peer) => void peer.send(oversized()),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "a control message that does not decode",
+    act: (peer) => void peer.send(encodeFrame(FrameType.control, 0, 0, Buffer.from([0x0a, 0x7f]))),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "OPEN with an id of the other side",
+    act: (peer) => void peer.sendOpen(2, "accepted"),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "OPEN with an id used before",
+    act: (peer) => void peer.sendOpen(3, "x").sendOpen(3, "x"),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "OPEN with an id below one used before",
+    act: (peer) => void peer.sendOpen(5, "x").sendOpen(3, "x"),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "DATA for a stream that was never opened",
+    act: (peer) => void peer.send(data(1, 1)),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "DATA for an id that only the other side could have opened",
+    act: (peer) => void peer.send(data(2, 1)),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "RESET for a stream that was never opened",
+    act: (peer) => void peer.send(encodeReset(9, 5)),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "DATA before ACCEPT",
+    act: (peer) => void peer.sendOpen(1, "unanswered").send(data(1, 1)),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "WINDOW before ACCEPT",
+    act: (peer) => void peer.sendOpen(1, "unanswered").send(encodeWindow(1, 1)),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "ACCEPT for a stream of its own",
+    act: (peer) => void peer.sendOpen(1, "unanswered").send(encodeFrame(FrameType.accept, 0, 1)),
+    wireCode: WireCode.protocol,
+  },
   {
     title: "ACCEPT for an open stream",
     act: async (peer) => {
