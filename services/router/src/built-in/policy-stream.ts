@@ -82,7 +82,7 @@ class PolicyTeller {
 
   async #tellDenyList(): Promise<void> {
     const { denyList } = this.#mirror;
-    if (denyList === null || denyList === this.#toldDenyList) return;
+    if (denyList === null || isSame(denyList, this.#toldDenyList)) return;
     this.#toldDenyList = denyList;
     await this.#send({ update: { $case: "denyList", value: denyList } });
   }
@@ -90,7 +90,7 @@ class PolicyTeller {
   async #tellSlice(service: string): Promise<void> {
     const before = this.#told.get(service) ?? null;
     const now = this.#visible(service, before);
-    if (now === before) return;
+    if (isSame(now, before)) return;
     this.#told.set(service, now);
     if (now === "removed") await this.#send({ update: { $case: "sliceRemoved", value: service } });
     else if (now !== null) await this.#send({ update: { $case: "slice", value: now } });
@@ -98,7 +98,7 @@ class PolicyTeller {
 
   async #tellHead(): Promise<void> {
     const { head } = this.#mirror;
-    if (head === null || head === this.#toldHead) return;
+    if (head === null || isSame(head, this.#toldHead)) return;
     this.#toldHead = head;
     await this.#send({ update: { $case: "head", value: head } });
   }
@@ -113,4 +113,10 @@ class PolicyTeller {
   async #send(update: PolicyUpdate): Promise<void> {
     await writeMessage(this.#stream, PolicyUpdate, update);
   }
+}
+
+/** By payload: an envelope that policy signed anew says nothing new to who has verified it once. */
+function isSame(one: Told | null, other: Told | null): boolean {
+  if (one === null || other === null || one === "removed" || other === "removed") return one === other;
+  return Buffer.compare(one.payload, other.payload) === 0;
 }
