@@ -225,6 +225,16 @@ describe("a kept answer", () => {
     expect(state.decideDial(workload("agent"), "tools").decision).toBe("deny");
   });
 
+  it("is not taken for another whose arguments only look alike", () => {
+    const state = stateWith(
+      `permit (principal in Sallyport::Role::"reader", action == Sallyport::Action::"callTool", resource) when { context.numbers.hasTag("n") && context.numbers.getTag("n") == 1 };`,
+    );
+    const call = (args: object): string => state.decideCall(workload("agent"), "tools", "echo", args).decision;
+    const answers = [{ n: 1 }, { n: "1" }, { n: 1 }, { n: [1] }, { n: 1, m: 1 }].map(call);
+    expect(answers).toEqual(["allow", "deny", "allow", "deny", "allow"]);
+    expect(state.decideCall(workload("host"), "tools", "echo", { n: 1 }).decision).toBe("deny");
+  });
+
   it("does not grow with the names that a caller makes up", () => {
     const state = stateWith(`permit (${CALL}, resource == Sallyport::Tool::"tools/echo");`);
     for (let n = 0; n < 5_000; n++) state.decideCall(workload("agent"), "tools", `made-up-${n}`, {});

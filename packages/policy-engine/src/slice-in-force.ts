@@ -7,12 +7,13 @@ import { MAX_TOOL_NAME_CHARACTERS } from "./limits.ts";
 import { optimisticRule } from "./optimistic-rule.ts";
 import { readSealedRule, type Rule } from "./rule.ts";
 
-/** Answers kept per slice. A tool's name is the caller's choice, so their number is bounded. */
-const MAX_CACHED_ANSWERS = 4_096;
+/** Answers kept per slice. Tools' names and arguments are the caller's choice, so number and size are bounded. */
+const MAX_KEPT_ANSWERS = 4_096;
+const MAX_KEPT_KEY_CHARACTERS = 1_024;
 
 /**
- * One verified slice, ready to decide. Answers that depend on the slice alone (dial, host, visibility) are kept for its life; a call's
- * answer depends on its arguments and is never kept.
+ * One verified slice, ready to decide. An answer depends on nothing but the slice, the workload, the action and the flattened arguments, so
+ * answers are kept for the slice's life. What changes beside it (deny-list, freshness) is PolicyState's, and asked every time.
  */
 export class SliceInForce implements Disposable {
   readonly slice: Slice;
@@ -47,12 +48,10 @@ export class SliceInForce implements Disposable {
     if (!isToolName(tool)) return this.#deny("the tool's name is empty, too long or not valid Unicode");
     const flat = flattenArguments(args);
     if (flat.kind === "refused") return this.#deny(flat.reason);
-    const answer = this.#exact.ask(principal, this.#service, {
-      action: "callTool",
-      tool,
-      strings: flat.strings,
-      numbers: flat.numbers,
-    });
+    const { strings, numbers } = flat;
+    const answer = this.#remember(JSON.stringify(["call", workload, tool, strings, numbers]), () =>
+      this.#exact.ask(principal, this.#service, { action: "callTool", tool, strings, numbers }),
+    );
     if (answer.kind !== "deny" || answer.ruleIds.length > 0) return this.#verdict(answer, "");
     const otherwise = this.#withSomeArguments(principal, tool);
     if (otherwise.kind !== "allow")
@@ -107,9 +106,9 @@ export class SliceInForce implements Disposable {
   #remember(key: string, ask: () => EngineAnswer): EngineAnswer {
     const known = this.#answers.get(key);
     if (known !== undefined) return known;
-    if (this.#answers.size >= MAX_CACHED_ANSWERS) this.#answers.clear();
+    if (this.#answers.size >= MAX_KEPT_ANSWERS) this.#answers.clear();
     const answer = ask();
-    this.#answers.set(key, answer);
+    if (key.length <= MAX_KEPT_KEY_CHARACTERS) this.#answers.set(key, answer);
     return answer;
   }
 }
