@@ -5,6 +5,7 @@ export type { BusPermissions } from "./bus-permissions.ts";
 export { checkoutDir } from "./checkout.ts";
 export { ConstellationError } from "./constellation-error.ts";
 export type { ConstellationErrorCode } from "./constellation-error.ts";
+export { currentStateDir } from "./current-network.ts";
 export { initState } from "./init-state.ts";
 export type { InitOptions } from "./init-state.ts";
 export { stateLayout } from "./layout.ts";

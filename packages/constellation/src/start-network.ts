@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { openAdmin, type AdminClients } from "./admin-clients.ts";
 import { Constellation } from "./constellation.ts";
+import { rememberCurrent } from "./current-network.ts";
 import { ConstellationError } from "./constellation-error.ts";
 import { initState } from "./init-state.ts";
 import { KeyFiles } from "./key-files.ts";
@@ -79,6 +80,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
   );
   await untilAborted(constellation.start(signal), signal);
   const admin = owned.use(await openAdmin(options.stateDir, { signal }));
+  owned.use(await rememberCurrent(options.env, options.stateDir));
   progress("ready");
 
   const kept = owned.move();

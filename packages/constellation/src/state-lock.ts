@@ -24,6 +24,12 @@ export async function lockState(lockFile: string): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: () => rm(lockFile, { force: true }) };
 }
 
+/** Whether a network runs on the folder of this lock. */
+export async function isStateLocked(lockFile: string): Promise<boolean> {
+  const holder = await readHolder(lockFile);
+  return holder !== undefined && isAlive(holder);
+}
+
 /** `link` makes the lock or fails, also when two start at once. */
 async function tryLink(candidate: string, lockFile: string): Promise<boolean> {
   try {

@@ -1,0 +1,28 @@
+import type { Command } from "commander";
+import type { Context } from "../context.ts";
+import { STATE_FLAG, STATE_HELP } from "./state-flag.ts";
+
+interface StatusOptions {
+  readonly state?: string;
+  readonly json?: boolean;
+}
+
+export function addStatus(program: Command, context: Context): void {
+  program
+    .command("status")
+    .description("what is up: router, tunnels, hosts, circuits, policy, record, cryptography")
+    .option(STATE_FLAG, STATE_HELP)
+    .option("--json", "one JSON object")
+    .addHelpText("after", "\nExamples:\n  $ sallyport status\n  $ sallyport status --json | jq .router.tunnels")
+    .action(async (options: StatusOptions) => {
+      const [{ withAdmin }, { readStatus }, { renderStatus }] = await Promise.all([
+        import("../admin.ts"),
+        import("../network-status.ts"),
+        import("../render/status.ts"),
+      ]);
+      const { terminal, signal } = context;
+      const status = await withAdmin(context, options, (admin) => readStatus(admin, signal));
+      if (options.json === true) terminal.printJson(status);
+      else for (const line of renderStatus(status, terminal.colors, Date.now())) terminal.print(line);
+    });
+}

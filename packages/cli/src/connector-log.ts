@@ -1,0 +1,15 @@
+import type { ConnectorLog } from "@sallyport/connector";
+import type { Terminal } from "./terminal.ts";
+
+/** The connector's words on stderr: warnings always, the rest with `--verbose`. */
+export function connectorLog({ stderr, noteColors }: Terminal, verbose: boolean): ConnectorLog {
+  const line = (mark: string, facts: object, message: string): void => {
+    const details = Object.entries(facts).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+    stderr.write(`${mark} ${message} ${noteColors.dim(details.join(" "))}\n`);
+  };
+  return {
+    debug: (facts, message) => verbose && line(noteColors.dim("·"), facts, message),
+    info: (facts, message) => verbose && line(noteColors.dim("i"), facts, message),
+    warn: (facts, message) => line(noteColors.yellow("!"), facts, message),
+  };
+}

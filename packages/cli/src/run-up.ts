@@ -1,0 +1,84 @@
+import { startNetwork, type Network, type ProcessEvent, type StartOptions } from "@sallyport/constellation";
+import { resolve } from "node:path";
+import type { Context } from "./context.ts";
+import { defaultStateFolder, keyFolder } from "./state-folder.ts";
+
+export interface RunUpOptions {
+  readonly state?: string;
+  readonly listen?: string;
+  readonly trustDomain?: string;
+  readonly json?: boolean;
+  readonly logLevel?: string;
+}
+
+/** Starts the network, says what happens, and holds it until the signal. */
+export async function runUp(options: RunUpOptions, context: Context): Promise<void> {
+  const { env, signal } = context;
+  const stateDir = resolve(options.state ?? env["SALLYPORT_STATE"] ?? defaultStateFolder());
+  const report = options.json === true ? jsonReport(context) : textReport(context);
+  const start: StartOptions = {
+    stateDir,
+    keyDir: keyFolder(context),
+    env,
+    signal,
+    onProgress: ({ step, ms }) => report.step(step, ms),
+    onProcessEvent: (event) => report.process(event),
+    ...(options.trustDomain === undefined ? {} : { trustDomain: options.trustDomain }),
+    ...(options.listen === undefined ? {} : { routerListen: options.listen }),
+    ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
+  };
+  await using network = await startNetwork(start);
+  report.ready(network, stateDir);
+  await new Promise<void>((done) => {
+    if (signal.aborted) done();
+    signal.addEventListener("abort", () => done(), { once: true });
+  });
+  report.stopping();
+}
+
+interface Report {
+  step(step: string, ms: number): void;
+  process(event: ProcessEvent): void;
+  ready(network: Network, stateDir: string): void;
+  stopping(): void;
+}
+
+function jsonReport({ terminal }: Context): Report {
+  return {
+    step: (step, ms) => terminal.printJson({ kind: "progress", step, ms: Math.round(ms) }),
+    process: (event) => event.kind === "ended" && terminal.printJson({ ...event, kind: "process-ended" }),
+    ready: ({ routerAddress, trustDomain, pids }, stateDir) => terminal.printJson({ kind: "up", routerAddress, trustDomain, stateDir, pids }),
+    stopping: () => terminal.printJson({ kind: "stopping" }),
+  };
+}
+
+const STEP_WORDS: Readonly<Record<string, string>> = {
+  state: "state folder",
+  ca: "ca: issues identities",
+  nats: "bus: NATS JetStream",
+  enrollment: "enrollment: tokens in, identities out",
+  policy: "policy: signed slices and deny-list",
+  router: "router: the one public port",
+  audit: "audit: the record, in ClickHouse",
+};
+
+function textReport({ terminal }: Context): Report {
+  const { dim, green, yellow, bold } = terminal.noteColors;
+  return {
+    step: (step, ms) => {
+      const words = STEP_WORDS[step];
+      if (words !== undefined) terminal.note(`  ${green("✓")} ${words} ${dim(`${(ms / 1_000).toFixed(1)} s`)}`);
+    },
+    process: (event) => {
+      if (event.kind === "ended") terminal.note(`  ${yellow("!")} ${event.name} ${event.how}; started again in ${event.restartInMs} ms`);
+    },
+    ready: ({ routerAddress, trustDomain }, stateDir) => {
+      terminal.note(`\n${bold("Up.")} Router ${bold(routerAddress)}, trust domain ${trustDomain}, state in ${stateDir}\n`);
+      terminal.note(`${dim("  say who may reach what")}   sallyport policy apply <folder>`);
+      terminal.note(`${dim("  let a workload in")}        sallyport token create <workload> | sallyport enroll --profile <workload>`);
+      terminal.note(`${dim("  see what is up")}           sallyport status`);
+      terminal.note(`\n${dim("Ctrl-C ends everything.")}`);
+    },
+    stopping: () => terminal.note("\nStopping…"),
+  };
+}
