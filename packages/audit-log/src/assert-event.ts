@@ -21,7 +21,8 @@ const KIND_PATTERN = /^[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*$/;
 export function assertEvent(event: Event): void {
   if (!UUID_PATTERN.test(event.eventId)) throw invalid("event_id", "is a lower-case UUID");
   if (!KIND_PATTERN.test(event.kind)) throw invalid("kind", "has the form `<noun>.<past participle>`");
-  if (!(event.timeUnixMs >= 0 && event.timeUnixMs <= MAX_TIME_UNIX_MS)) throw invalid("time_unix_ms", "is before the year 2200");
+  if (!(event.timeUnixMs >= 0 && event.timeUnixMs <= MAX_TIME_UNIX_MS))
+    throw invalid("time_unix_ms", "is before the year 2200");
   if (event.emitterId !== "") throw invalid("emitter_id", "is set by the receiver, never by the emitter");
   for (const field of TEXT_FIELDS) assertText(field, event[field], MAX_TEXT_BYTES);
   for (const field of COUNT_FIELDS) if (!(event[field] >= 0)) throw invalid(field, "is not negative");

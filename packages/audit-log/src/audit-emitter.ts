@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { SvidSource } from "@sallyport/identity";
 import { Event, SignedBlock } from "@sallyport/proto/audit";
 import { NO_PREVIOUS, blockHash, packBlock, signBlock } from "./block.ts";
+import type { BlockJournal } from "./block-journal.ts";
 import { BlockDelivery, type PublishBlock } from "./block-delivery.ts";
 import { AuditLogError } from "./errors.ts";
 import { type EventInput, completeEvent } from "./event.ts";
@@ -44,11 +45,15 @@ export class AuditEmitter implements AsyncDisposable {
   readonly #onTrouble: (trouble: AuditLogError) => void;
   readonly #spool: Spool;
   readonly #delivery: BlockDelivery;
-  readonly #openBlock: OpenBlock = new OpenBlock((events) => this.#seal(events));
+  readonly #openBlock: OpenBlock = new OpenBlock({
+    onEvent: (event) => this.#journal.append(event),
+    onClose: (events) => this.#seal(events),
+  });
   #state: State = { kind: "open" };
   #room: Room = { kind: "enough" };
   #number = 0;
   #previous: Buffer = NO_PREVIOUS;
+  #journal: BlockJournal;
 
   private constructor(epoch: string, spool: Spool, delivery: BlockDelivery, options: AuditEmitterOptions) {
     this.epoch = epoch;
@@ -58,6 +63,7 @@ export class AuditEmitter implements AsyncDisposable {
     this.#onTrouble = options.onTrouble ?? (() => {});
     this.#spool = spool;
     this.#delivery = delivery;
+    this.#journal = spool.journal(1, NO_PREVIOUS);
     delivery.onSettled(() => this.#reportLoss());
   }
 
@@ -66,7 +72,13 @@ export class AuditEmitter implements AsyncDisposable {
     const epoch = randomBytes(16).toString("hex");
     const spool = await Spool.open(options.spoolDir, epoch);
     const { identity, publish, onTrouble = () => {} } = options;
-    const delivery = new BlockDelivery({ spool, adopted: await spool.adopt(), identity, publish, onTrouble });
+    const delivery = new BlockDelivery({
+      spool,
+      adopted: await spool.adopt(identity.current()),
+      identity,
+      publish,
+      onTrouble,
+    });
     return new AuditEmitter(epoch, spool, delivery, options);
   }
 
@@ -111,17 +123,22 @@ export class AuditEmitter implements AsyncDisposable {
       if (bytes.length > MAX_EVENT_BYTES) throw new RangeError(`${bytes.length} bytes`);
       this.#openBlock.add(bytes);
     } catch (cause) {
-      this.#onTrouble(new AuditLogError("EVENT_UNENCODABLE", `An event of kind ${String(input.kind)} could not be encoded`, { cause }));
+      this.#onTrouble(
+        new AuditLogError("EVENT_UNENCODABLE", `An event of kind ${String(input.kind)} could not be encoded`, {
+          cause,
+        }),
+      );
     }
   }
 
   #seal(events: readonly Buffer[]): void {
-    this.#number += 1;
     const { epoch } = this;
-    const block = packBlock({ epoch, number: this.#number, previous: this.#previous, events, timeUnixMs: Date.now() });
+    const number = (this.#number += 1);
+    const block = packBlock({ epoch, number, previous: this.#previous, events, timeUnixMs: Date.now() });
+    const signed = SignedBlock.encode(signBlock(block, this.#identity.current())).finish();
     this.#previous = blockHash(block);
-    const signed = signBlock(block, this.#identity.current());
-    this.#delivery.enqueue(epoch, this.#number, Buffer.from(SignedBlock.encode(signed).finish()));
+    this.#delivery.enqueue({ epoch, number, bytes: Buffer.from(signed), journal: this.#journal });
+    this.#journal = this.#spool.journal(number + 1, this.#previous);
   }
 
   #hasRoom(): boolean {
@@ -136,7 +153,12 @@ export class AuditEmitter implements AsyncDisposable {
       return;
     }
     this.#room = { kind: "dropping", sinceUnixMs: nowUnixMs, count: 1 };
-    this.#onTrouble(new AuditLogError("SPOOL_FULL", "The audit spool is full; events are dropped and counted until the receiver takes blocks again"));
+    this.#onTrouble(
+      new AuditLogError(
+        "SPOOL_FULL",
+        "The audit spool is full; events are dropped and counted until the receiver takes blocks again",
+      ),
+    );
   }
 
   /** Puts on record how many events were lost, once there is room for that. */

@@ -9,6 +9,7 @@ import { EventEmitter, once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SvidSource } from "@sallyport/identity";
 import type { SignedBlock } from "@sallyport/proto/audit";
+import type { BlockJournal } from "./block-journal.ts";
 import { AuditLogError } from "./errors.ts";
 import { freshlySigned } from "./freshly-signed.ts";
 import type { Spool, SpooledBlock } from "./spool.ts";
@@ -82,11 +83,22 @@ export class BlockDelivery {
     return this.#isWritable;
   }
 
-  enqueue(epoch: string, number: number, bytes: Buffer): void {
+  /** @param block.journal of the block's events; discarded once the block itself is on disk */
+  enqueue(block: {
+    readonly epoch: string;
+    readonly number: number;
+    readonly bytes: Buffer;
+    readonly journal: BlockJournal;
+  }): void {
+    const { epoch, number, bytes, journal } = block;
     const cost = Math.max(bytes.length, MIN_BLOCK_COST);
     this.#memoryBytes += bytes.length;
     this.#cost += cost;
-    const placement = this.#lastWrite.then(() => this.#place(number, bytes));
+    const placement = this.#lastWrite.then(async () => {
+      const placed = await this.#place(number, bytes);
+      await journal.discard();
+      return placed;
+    });
     this.#lastWrite = placement;
     this.#queue.push({ epoch, number, cost, placement });
     this.#progress.emit("change");
@@ -95,8 +107,11 @@ export class BlockDelivery {
   /** Resolves when nothing that was enqueued so far waits any more. */
   async settled(signal?: AbortSignal): Promise<void> {
     const target = this.#settledCount + this.#queue.length;
-    while (this.#settledCount < target) {
-      await once(this.#progress, "change", signal === undefined ? {} : { signal });
+    try {
+      while (this.#settledCount < target) await once(this.#progress, "change", signal === undefined ? {} : { signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
     }
   }
 
@@ -124,7 +139,11 @@ export class BlockDelivery {
       return { kind: "disk", path };
     } catch (cause) {
       if (this.#isWritable) {
-        this.#onTrouble(new AuditLogError("SPOOL_UNWRITABLE", "The audit spool cannot be written; blocks wait in memory only", { cause }));
+        this.#onTrouble(
+          new AuditLogError("SPOOL_UNWRITABLE", "The audit spool cannot be written; blocks wait in memory only", {
+            cause,
+          }),
+        );
       }
       this.#isWritable = false;
       return { kind: "memory", bytes };
@@ -144,8 +163,14 @@ export class BlockDelivery {
         }
       } catch (cause) {
         if (this.#stop.signal.aborted) return;
-        this.#onTrouble(new AuditLogError("PUBLISH_FAILED", "A block of audit events could not be handed over; it is tried again", { cause }));
-        await delay(retryMs * (0.5 + Math.random()), undefined, { ref: false, signal: this.#stop.signal }).catch(() => {});
+        this.#onTrouble(
+          new AuditLogError("PUBLISH_FAILED", "A block of audit events could not be handed over; it is tried again", {
+            cause,
+          }),
+        );
+        await delay(retryMs * (0.5 + Math.random()), undefined, { ref: false, signal: this.#stop.signal }).catch(
+          () => {},
+        );
         retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
       }
     }
@@ -169,10 +194,17 @@ export class BlockDelivery {
     this.#settle(block, placement);
   }
 
-  async #setAside(block: QueuedBlock, placement: Placement, code: "SPOOL_DAMAGED" | "BLOCK_REFUSED", what: string): Promise<void> {
+  async #setAside(
+    block: QueuedBlock,
+    placement: Placement,
+    code: "SPOOL_DAMAGED" | "BLOCK_REFUSED",
+    what: string,
+  ): Promise<void> {
     if (placement.kind === "disk") await this.#spool.refuse(placement.path, block.epoch, block.number);
     this.#settle(block, placement);
-    this.#onTrouble(new AuditLogError(code, `Audit block ${block.number} of epoch ${block.epoch} ${what}; it was set aside`));
+    this.#onTrouble(
+      new AuditLogError(code, `Audit block ${block.number} of epoch ${block.epoch} ${what}; it was set aside`),
+    );
   }
 
   #settle(block: QueuedBlock, placement: Placement): void {

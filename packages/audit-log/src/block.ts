@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Svid, sign } from "@sallyport/identity";
-import { Block, SignedBlock } from "@sallyport/proto/audit";
+import { Block, type SignedBlock } from "@sallyport/proto/audit";
 import { merkleRoot } from "./merkle-root.ts";
 
 /** What stands before a block's bytes under its signature, so that it is no signature of anything else. */

@@ -30,7 +30,11 @@ export class AuditLogError extends Error {
   /** Field of the event or block at fault, as named in `audit.proto`; absent when none is. */
   readonly field: string | undefined;
 
-  constructor(code: AuditLogErrorCode, message: string, options: { readonly cause?: unknown; readonly field?: string } = {}) {
+  constructor(
+    code: AuditLogErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly field?: string } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.field = options.field;

@@ -18,14 +18,41 @@ type FieldOf<Value> = { [Name in keyof Event]: Event[Name] extends Value ? Name 
 
 /** Strings of an event that are capped at {@link MAX_TEXT_BYTES}. */
 export const TEXT_FIELDS: readonly FieldOf<string>[] = [
-  "eventId", "kind", "vantage", "actorId", "actorName", "actorSerial", "service", "hostId", "circuitId", "routerId",
-  "protocol", "protocolVersion", "method", "tool", "rpcId", "callId", "argumentsSha256", "decision", "decisionId",
-  "reason", "outcome", "errorCode", "resultSha256", "tlsGroup",
+  "eventId",
+  "kind",
+  "vantage",
+  "actorId",
+  "actorName",
+  "actorSerial",
+  "service",
+  "hostId",
+  "circuitId",
+  "routerId",
+  "protocol",
+  "protocolVersion",
+  "method",
+  "tool",
+  "rpcId",
+  "callId",
+  "argumentsSha256",
+  "decision",
+  "decisionId",
+  "reason",
+  "outcome",
+  "errorCode",
+  "resultSha256",
+  "tlsGroup",
 ];
 
 /** Counts of an event: whole, from 0 to 2^53 - 1. */
 export const COUNT_FIELDS: readonly FieldOf<number>[] = [
-  "argumentsBytes", "sliceVersion", "resultBytes", "bytesSent", "bytesReceived", "durationUs", "decideUs",
+  "argumentsBytes",
+  "sliceVersion",
+  "resultBytes",
+  "bytesSent",
+  "bytesReceived",
+  "durationUs",
+  "decideUs",
 ];
 
 /**

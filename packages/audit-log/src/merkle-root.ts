@@ -18,7 +18,9 @@ function parentsOf(level: readonly Buffer[]): Buffer[] {
     const left = level[index];
     const right = level[index + 1];
     if (left === undefined) break;
-    parents.push(right === undefined ? left : createHash("sha256").update(NODE_PREFIX).update(left).update(right).digest());
+    parents.push(
+      right === undefined ? left : createHash("sha256").update(NODE_PREFIX).update(left).update(right).digest(),
+    );
   }
   return parents;
 }

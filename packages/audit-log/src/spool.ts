@@ -6,8 +6,12 @@
  * 3. A folder whose owner no longer runs is adopted by renaming it into the adopter's own folder: of several adopters exactly one succeeds,
  *    and what an adopter that crashed had adopted is found inside its folder.
  */
-import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Svid } from "@sallyport/identity";
+import { blockFileName, syncFolder, writeBlockFile } from "./block-file.ts";
+import { BlockJournal } from "./block-journal.ts";
+import { completeEpoch } from "./complete-epoch.ts";
 import { EPOCH_PATTERN } from "./limits.ts";
 import { isRunning, ownProcessMark, parseProcessMark } from "./process-mark.ts";
 
@@ -43,24 +47,13 @@ export class Spool implements AsyncDisposable {
   }
 
   /** Durable when it resolves. */
-  async write(number: number, bytes: Uint8Array): Promise<string> {
-    const path = join(this.#own, `${String(number).padStart(16, "0")}.block`);
-    const unborn = `${path}.new`;
-    try {
-      const file = await open(unborn, "w", 0o600);
-      try {
-        await file.writeFile(bytes);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(unborn, path);
-    } catch (error) {
-      await rm(unborn, { force: true }).catch(() => {});
-      throw error;
-    }
-    await syncFolder(this.#own);
-    return path;
+  write(number: number, bytes: Uint8Array): Promise<string> {
+    return writeBlockFile(this.#own, number, bytes);
+  }
+
+  /** A journal for the block that is open now. */
+  journal(number: number, previous: Buffer): BlockJournal {
+    return new BlockJournal(join(this.#own, blockFileName(number, "journal")), previous);
   }
 
   read(path: string): Promise<Buffer> {
@@ -78,15 +71,17 @@ export class Spool implements AsyncDisposable {
     await rename(path, join(folder, `${epoch}-${number}.block`));
   }
 
-  /** Takes over what processes that no longer run left behind: their blocks, in the order of each epoch. */
-  async adopt(): Promise<readonly SpooledBlock[]> {
+  /** Takes over what processes that no longer run left behind: their blocks, in the order of each epoch, completed under `svid`. */
+  async adopt(svid: Svid): Promise<readonly SpooledBlock[]> {
     for (const epoch of await epochsIn(this.#root)) {
       const folder = join(this.#root, epoch);
       if (folder !== this.#own && (await isOrphan(folder))) await this.#adoptFolder(folder, epoch);
     }
     const blocks: SpooledBlock[] = [];
     for (const epoch of await epochsIn(join(this.#own, ADOPTED_DIR))) {
-      blocks.push(...(await blocksIn(join(this.#own, ADOPTED_DIR, epoch), epoch)));
+      const folder = join(this.#own, ADOPTED_DIR, epoch);
+      await completeEpoch(folder, epoch, svid);
+      blocks.push(...(await blocksIn(folder, epoch)));
     }
     return blocks;
   }
@@ -104,7 +99,8 @@ export class Spool implements AsyncDisposable {
       const folder = join(this.#own, ADOPTED_DIR, epoch);
       if ((await blocksIn(folder, epoch)).length === 0) await rm(folder, { recursive: true, force: true });
     }
-    const isEmpty = (await blocksIn(this.#own, "")).length === 0 && (await epochsIn(join(this.#own, ADOPTED_DIR))).length === 0;
+    const isEmpty =
+      (await blocksIn(this.#own, "")).length === 0 && (await epochsIn(join(this.#own, ADOPTED_DIR))).length === 0;
     if (isEmpty) await rm(this.#own, { recursive: true, force: true });
     else await writeFile(join(this.#own, OWNER_FILE), "{}", { mode: 0o600 });
   }
@@ -127,7 +123,10 @@ async function blocksIn(folder: string, epoch: string): Promise<SpooledBlock[]> 
     const number = BLOCK_FILE.exec(name)?.[1];
     if (number === undefined) continue;
     const path = join(folder, name);
-    const bytes = await stat(path).then((facts) => facts.size, () => 0);
+    const bytes = await stat(path).then(
+      (facts) => facts.size,
+      () => 0,
+    );
     blocks.push({ epoch, number: Number(number), path, bytes });
   }
   return blocks;
@@ -153,14 +152,4 @@ async function renameUnlessGone(from: string, to: string): Promise<void> {
 
 function isGone(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
-/** Makes a rename in the folder durable (fsync(2), on the directory). */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

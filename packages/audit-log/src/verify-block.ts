@@ -20,7 +20,10 @@ export interface VerifiedBlock {
  */
 export function verifyBlock(signed: SignedBlock, bundle: TrustBundle, at: Date): VerifiedBlock {
   if (signed.block.length === 0 || signed.block.length > MAX_BLOCK_BYTES * 2) {
-    throw new AuditLogError("BLOCK_LIMIT_EXCEEDED", `A block has 1 to ${MAX_BLOCK_BYTES * 2} bytes, this one ${signed.block.length}`);
+    throw new AuditLogError(
+      "BLOCK_LIMIT_EXCEEDED",
+      `A block has 1 to ${MAX_BLOCK_BYTES * 2} bytes, this one ${signed.block.length}`,
+    );
   }
   const signer = verifySigner(signed, bundle, at);
   const block = decodeBlock(signed.block);
@@ -35,7 +38,10 @@ export function verifyBlock(signed: SignedBlock, bundle: TrustBundle, at: Date):
 function verifySigner(signed: SignedBlock, bundle: TrustBundle, at: Date): VerifiedChain {
   const signer = verifiedChain(signed, bundle, at);
   if (!verifySignature(signer.spki, signedBytes(signed.block), signed.signature)) {
-    throw new AuditLogError("SIGNATURE_INVALID", `The signature is not that of ${signer.identity.id.uri} over this block`);
+    throw new AuditLogError(
+      "SIGNATURE_INVALID",
+      `The signature is not that of ${signer.identity.id.uri} over this block`,
+    );
   }
   return signer;
 }
@@ -59,9 +65,13 @@ function decodeBlock(bytes: Buffer): Block {
   if (!EPOCH_PATTERN.test(block.epoch)) throw malformed("epoch", "32 lower-case hexadecimal digits");
   if (!Number.isSafeInteger(block.number) || block.number < 1) throw malformed("number", "a whole number from 1");
   if (block.previous.length !== 32) throw malformed("previous", "32 bytes");
-  if (!(block.timeUnixMs >= 0 && block.timeUnixMs <= MAX_TIME_UNIX_MS)) throw malformed("time_unix_ms", "a time before the year 2200");
+  if (!(block.timeUnixMs >= 0 && block.timeUnixMs <= MAX_TIME_UNIX_MS))
+    throw malformed("time_unix_ms", "a time before the year 2200");
   if (block.events.length === 0 || block.events.length > MAX_BLOCK_EVENTS) {
-    throw new AuditLogError("BLOCK_LIMIT_EXCEEDED", `A block has 1 to ${MAX_BLOCK_EVENTS} events, this one ${block.events.length}`);
+    throw new AuditLogError(
+      "BLOCK_LIMIT_EXCEEDED",
+      `A block has 1 to ${MAX_BLOCK_EVENTS} events, this one ${block.events.length}`,
+    );
   }
   return block;
 }
@@ -72,7 +82,10 @@ function malformed(field: string, expected: string): AuditLogError {
 
 function decodeEvent(bytes: Buffer, index: number): Event {
   if (bytes.length > MAX_EVENT_BYTES) {
-    throw new AuditLogError("BLOCK_LIMIT_EXCEEDED", `Event ${index} has ${bytes.length} bytes, at most ${MAX_EVENT_BYTES} are allowed`);
+    throw new AuditLogError(
+      "BLOCK_LIMIT_EXCEEDED",
+      `Event ${index} has ${bytes.length} bytes, at most ${MAX_EVENT_BYTES} are allowed`,
+    );
   }
   let event: Event;
   try {

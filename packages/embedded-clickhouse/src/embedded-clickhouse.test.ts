@@ -18,7 +18,10 @@ beforeAll(async () => {
   engine = await EmbeddedClickhouse.start({ folder });
   writer = createClient(engine.writer);
   reader = createClient(engine.reader);
-  await writer.command({ query: "CREATE TABLE victim (text String, n UInt64 DEFAULT 0) ENGINE = MergeTree ORDER BY text SETTINGS non_replicated_deduplication_window = 100" });
+  await writer.command({
+    query:
+      "CREATE TABLE victim (text String, n UInt64 DEFAULT 0) ENGINE = MergeTree ORDER BY text SETTINGS non_replicated_deduplication_window = 100",
+  });
 });
 afterAll(async () => {
   await Promise.all([writer.close(), reader.close()]);
@@ -27,11 +30,26 @@ afterAll(async () => {
 });
 
 async function texts(condition: string, parameters: Record<string, unknown> = {}): Promise<string[]> {
-  const result = await reader.query({ query: `SELECT text FROM victim WHERE ${condition} ORDER BY text`, query_params: parameters, format: "JSONEachRow" });
+  const result = await reader.query({
+    query: `SELECT text FROM victim WHERE ${condition} ORDER BY text`,
+    query_params: parameters,
+    format: "JSONEachRow",
+  });
   return (await result.json<{ text: string }>()).map((row) => row.text);
 }
 
-const payloads = ["\n\nDROP TABLE victim", "'); DROP TABLE victim; --", '"\\', "nul\0inside", "tab\tcr\r", "Ünïcødé 😀\u2028", "{text:String}", "\\N", "NULL", '{"text":"x"}\n\nDROP TABLE victim'];
+const payloads = [
+  "\n\nDROP TABLE victim",
+  "'); DROP TABLE victim; --",
+  '"\\',
+  "nul\0inside",
+  "tab\tcr\r",
+  "Ünïcødé 😀\u2028",
+  "{text:String}",
+  "\\N",
+  "NULL",
+  '{"text":"x"}\n\nDROP TABLE victim',
+];
 
 describe("the embedded engine", () => {
   test("gives hostile texts back byte for byte, from rows and from placeholders", async () => {
@@ -40,26 +58,40 @@ describe("the embedded engine", () => {
   });
 
   test("never runs what follows an empty line in the data of an insert", async () => {
-    const response = await post("/?query=INSERT%20INTO%20victim%20FORMAT%20JSONEachRow", '{"text":"before"}\n\nDROP TABLE victim\n');
+    const response = await post(
+      "/?query=INSERT%20INTO%20victim%20FORMAT%20JSONEachRow",
+      '{"text":"before"}\n\nDROP TABLE victim\n',
+    );
     expect(response).toContain("is not JSON");
     expect(await texts("text = 'before'")).toEqual([]);
     expect(await texts("1")).toHaveLength(payloads.length);
   });
 
   test("keeps 64-bit integers exact, and refuses a bare number that JavaScript would round", async () => {
-    await writer.insert({ table: "victim", values: [{ text: "max", n: "18446744073709551615" }], format: "JSONEachRow" });
+    await writer.insert({
+      table: "victim",
+      values: [{ text: "max", n: "18446744073709551615" }],
+      format: "JSONEachRow",
+    });
     const result = await reader.query({
       query: "SELECT n FROM victim WHERE text = 'max'",
       format: "JSONEachRow",
       clickhouse_settings: { output_format_json_quote_64bit_integers: 1 },
     });
     expect(await result.json()).toEqual([{ n: "18446744073709551615" }]);
-    expect(await post("/?query=INSERT%20INTO%20victim%20FORMAT%20JSONEachRow", '{"text":"r","n":18446744073709551615}\n')).toContain("beyond 2^53");
+    expect(
+      await post("/?query=INSERT%20INTO%20victim%20FORMAT%20JSONEachRow", '{"text":"r","n":18446744073709551615}\n'),
+    ).toContain("beyond 2^53");
   });
 
   test("drops a second insert under the same token, and only that one", async () => {
     const insert = (text: string, token?: string): Promise<unknown> =>
-      writer.insert({ table: "victim", values: [{ text }], format: "JSONEachRow", ...(token === undefined ? {} : { clickhouse_settings: { insert_deduplication_token: token } }) });
+      writer.insert({
+        table: "victim",
+        values: [{ text }],
+        format: "JSONEachRow",
+        ...(token === undefined ? {} : { clickhouse_settings: { insert_deduplication_token: token } }),
+      });
     await insert("once", "A");
     await insert("once", "A");
     await insert("once");
@@ -67,9 +99,19 @@ describe("the embedded engine", () => {
   });
 
   test("a failed query's output never reaches the next caller", async () => {
-    const failing = reader.query({ query: "SELECT throwIf(number = 500000), 'secret of another' FROM numbers(1000000) SETTINGS max_block_size = 1000", format: "JSONEachRow" });
+    const failing = reader.query({
+      query:
+        "SELECT throwIf(number = 500000), 'secret of another' FROM numbers(1000000) SETTINGS max_block_size = 1000",
+      format: "JSONEachRow",
+    });
     await expect(failing.then((result) => result.text())).rejects.toBeInstanceOf(ClickHouseError);
-    const answers = await Promise.all(Array.from({ length: 20 }, async (_, index) => (await reader.query({ query: "SELECT {x:UInt32} AS x", query_params: { x: index }, format: "JSONEachRow" })).json()));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) =>
+        (
+          await reader.query({ query: "SELECT {x:UInt32} AS x", query_params: { x: index }, format: "JSONEachRow" })
+        ).json(),
+      ),
+    );
     expect(answers).toEqual(Array.from({ length: 20 }, (_, x) => [{ x }]));
   });
 
@@ -85,13 +127,15 @@ describe("the embedded engine", () => {
     ["SELECT 1; DROP TABLE victim"],
     ["SET readonly = 0"],
   ])("a reader may not: %s", async (query) => {
-    await expect(reader.command({ query })).rejects.toThrow();
+    await expect(reader.command({ query })).rejects.toBeInstanceOf(ClickHouseError);
     await expect(stat("/tmp/sallyport-outfile")).rejects.toThrow("ENOENT");
     expect((await texts("1")).length).toBeGreaterThan(0);
   });
 
   test("refuses a setting that it would have to ignore", async () => {
-    await expect(reader.query({ query: "SELECT 1", clickhouse_settings: { max_memory_usage: "0" } })).rejects.toMatchObject({ code: "115" });
+    await expect(
+      reader.query({ query: "SELECT 1", clickhouse_settings: { max_memory_usage: "0" } }),
+    ).rejects.toMatchObject({ code: "115" });
   });
 
   test("answers nobody without this start's token", async () => {
@@ -102,7 +146,9 @@ describe("the embedded engine", () => {
 
   test("its socket is for this user only, and its secrets are in no argument and no environment", async () => {
     expect((await stat(join(folder, "http.sock"))).mode & 0o777).toBe(0o600);
-    const visible = await readFile(`/proc/${engine.pid}/cmdline`, "latin1") + (await readFile(`/proc/${engine.pid}/environ`, "latin1"));
+    const visible =
+      (await readFile(`/proc/${engine.pid}/cmdline`, "latin1")) +
+      (await readFile(`/proc/${engine.pid}/environ`, "latin1"));
     expect(visible).not.toContain(engine.writer.password);
     expect(visible).not.toContain(engine.reader.password);
   });
@@ -111,10 +157,15 @@ describe("the embedded engine", () => {
     const gone = new AbortController();
     const endless = reader.query({ query: "SELECT count() FROM numbers(1000000000000)", abort_signal: gone.signal });
     const endlessRuns = async (): Promise<string> =>
-      (await writer.query({ query: "SELECT count() FROM system.processes WHERE query LIKE 'SELECT count() FROM numbers(1000000000000)%'", format: "TabSeparated" })).text();
+      (
+        await writer.query({
+          query: "SELECT count() FROM system.processes WHERE query LIKE 'SELECT count() FROM numbers(1000000000000)%'",
+          format: "TabSeparated",
+        })
+      ).text();
     await expect.poll(endlessRuns, { timeout: 5_000 }).toBe("1\n");
     gone.abort();
-    await expect(endless).rejects.toThrow();
+    await expect(endless).rejects.toThrow("aborted");
     await expect.poll(endlessRuns, { timeout: 5_000 }).toBe("0\n");
   });
 
@@ -150,7 +201,12 @@ describe("the embedded engine", () => {
 /** A request as a hostile client would write it. */
 async function post(path: string, body: string): Promise<string> {
   const { username, password } = engine.writer;
-  const call = request({ socketPath: join(folder, "http.sock"), path, method: "POST", auth: `${username}:${password}` });
+  const call = request({
+    socketPath: join(folder, "http.sock"),
+    path,
+    method: "POST",
+    auth: `${username}:${password}`,
+  });
   call.end(body);
   const [response] = await once(call, "response");
   let text = "";

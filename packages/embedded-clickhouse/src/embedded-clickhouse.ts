@@ -46,7 +46,12 @@ export class EmbeddedClickhouse implements AsyncDisposable {
   readonly #stop = new AbortController();
   #state: State;
 
-  private constructor(command: StartCommand, child: EngineChild, removeOnClose: string | null, options: EmbeddedClickhouseOptions) {
+  private constructor(
+    command: StartCommand,
+    child: EngineChild,
+    removeOnClose: string | null,
+    options: EmbeddedClickhouseOptions,
+  ) {
     this.#command = command;
     this.#removeOnClose = removeOnClose;
     this.#onTrouble = options.onTrouble ?? (() => {});
@@ -60,7 +65,8 @@ export class EmbeddedClickhouse implements AsyncDisposable {
     assertEngineSupported(thisMachine());
     await mkdir(options.folder, { recursive: true, mode: 0o700 });
     const besideData = join(options.folder, "http.sock");
-    const removeOnClose = besideData.length <= MAX_SOCKET_PATH ? null : await mkdtemp(join(tmpdir(), "sallyport-engine-"));
+    const removeOnClose =
+      besideData.length <= MAX_SOCKET_PATH ? null : await mkdtemp(join(tmpdir(), "sallyport-engine-"));
     const command: StartCommand = {
       kind: "start",
       dataFolder: join(options.folder, "data"),
@@ -74,12 +80,22 @@ export class EmbeddedClickhouse implements AsyncDisposable {
 
   /** For schema and inserts. */
   get writer(): ClickhouseEndpoint {
-    return { url: "http://localhost", username: "writer", password: this.#command.writerToken, http_agent: this.#agent };
+    return {
+      url: "http://localhost",
+      username: "writer",
+      password: this.#command.writerToken,
+      http_agent: this.#agent,
+    };
   }
 
   /** For queries on somebody's behalf: cannot write, read files or reach the network. */
   get reader(): ClickhouseEndpoint {
-    return { url: "http://localhost", username: "reader", password: this.#command.readerToken, http_agent: this.#agent };
+    return {
+      url: "http://localhost",
+      username: "reader",
+      password: this.#command.readerToken,
+      http_agent: this.#agent,
+    };
   }
 
   /** Process id of the engine; null while it is restarted. */
@@ -105,7 +121,12 @@ export class EmbeddedClickhouse implements AsyncDisposable {
       const lastWords = await child.ended;
       if (this.#state.kind === "closed") return;
       this.#state = { kind: "restarting" };
-      this.#onTrouble(new EmbeddedClickhouseError("ENGINE_START_FAILED", `The embedded ClickHouse engine ended unasked (${lastWords}) and is started again.`));
+      this.#onTrouble(
+        new EmbeddedClickhouseError(
+          "ENGINE_START_FAILED",
+          `The embedded ClickHouse engine ended unasked (${lastWords}) and is started again.`,
+        ),
+      );
       child = await this.#restart();
     }
   }

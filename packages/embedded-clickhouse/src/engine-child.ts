@@ -12,7 +12,8 @@ const KEPT_STDERR_BYTES = 4_096;
 const THREADS = "8";
 
 const REMEDIES = {
-  ENGINE_MISSING: "Install the optional package of this platform again (npm ci), or point SALLYPORT_CLICKHOUSE_URL at a ClickHouse server.",
+  ENGINE_MISSING:
+    "Install the optional package of this platform again (npm ci), or point SALLYPORT_CLICKHOUSE_URL at a ClickHouse server.",
   DATA_LOCKED: "End the other process that uses this folder.",
   ENGINE_START_FAILED: "",
 } as const;
@@ -42,7 +43,10 @@ export class EngineChild {
     const ended = endOf(child);
     try {
       child.send(command satisfies EngineCommand);
-      const version = await Promise.race([readiness(child, AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)])), earlyEnd(ended)]);
+      const version = await Promise.race([
+        readiness(child, AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)])),
+        earlyEnd(ended),
+      ]);
       return new EngineChild(child, ended, version);
     } catch (error) {
       child.kill("SIGKILL");
@@ -69,12 +73,18 @@ async function readiness(child: ChildProcess, signal: AbortSignal): Promise<stri
   const [message]: unknown[] = await once(child, "message", { signal });
   const report = parseReport(message);
   if (report?.kind === "ready") return report.version;
-  if (report === null) throw new EmbeddedClickhouseError("ENGINE_START_FAILED", "The engine's process answered with an unknown message.");
-  throw new EmbeddedClickhouseError(report.code, `The embedded ClickHouse engine did not start: ${report.message}`, { remedy: REMEDIES[report.code] });
+  if (report === null)
+    throw new EmbeddedClickhouseError("ENGINE_START_FAILED", "The engine's process answered with an unknown message.");
+  throw new EmbeddedClickhouseError(report.code, `The embedded ClickHouse engine did not start: ${report.message}`, {
+    remedy: REMEDIES[report.code],
+  });
 }
 
 async function earlyEnd(ended: Promise<string>): Promise<never> {
-  throw new EmbeddedClickhouseError("ENGINE_START_FAILED", `The embedded ClickHouse engine ended before it was ready: ${await ended}`);
+  throw new EmbeddedClickhouseError(
+    "ENGINE_START_FAILED",
+    `The embedded ClickHouse engine ended before it was ready: ${await ended}`,
+  );
 }
 
 async function endOf(child: ChildProcess): Promise<string> {
@@ -84,6 +94,8 @@ async function endOf(child: ChildProcess): Promise<string> {
   });
   return new Promise((resolve) => {
     child.once("error", (error) => resolve(error.message));
-    child.once("close", (code, signal) => resolve(`${signal ?? `exit status ${code}`}${stderr === "" ? "" : `: ${stderr.trim()}`}`));
+    child.once("close", (code, signal) =>
+      resolve(`${signal ?? `exit status ${code}`}${stderr === "" ? "" : `: ${stderr.trim()}`}`),
+    );
   });
 }

@@ -13,13 +13,18 @@ export type EngineCommand = StartCommand | { readonly kind: "stop" };
 
 export type EngineReport =
   | { readonly kind: "ready"; readonly version: string }
-  | { readonly kind: "failed"; readonly code: "ENGINE_MISSING" | "DATA_LOCKED" | "ENGINE_START_FAILED"; readonly message: string };
+  | {
+      readonly kind: "failed";
+      readonly code: "ENGINE_MISSING" | "DATA_LOCKED" | "ENGINE_START_FAILED";
+      readonly message: string;
+    };
 
 export function parseReport(message: unknown): EngineReport | null {
   if (typeof message !== "object" || message === null || !("kind" in message)) return null;
   if (message.kind === "ready" && "version" in message) return { kind: "ready", version: String(message.version) };
   if (message.kind !== "failed" || !("code" in message) || !("message" in message)) return null;
-  const code = message.code === "ENGINE_MISSING" || message.code === "DATA_LOCKED" ? message.code : "ENGINE_START_FAILED";
+  const code =
+    message.code === "ENGINE_MISSING" || message.code === "DATA_LOCKED" ? message.code : "ENGINE_START_FAILED";
   return { kind: "failed", code, message: String(message.message) };
 }
 
@@ -27,9 +32,12 @@ export function parseCommand(message: unknown): EngineCommand | null {
   if (typeof message !== "object" || message === null || !("kind" in message)) return null;
   if (message.kind === "stop") return { kind: "stop" };
   if (message.kind !== "start") return null;
-  const [dataFolder, socketPath, writerToken, readerToken] = ["dataFolder", "socketPath", "writerToken", "readerToken"].map((name) =>
-    Reflect.get(message, name),
-  );
+  const [dataFolder, socketPath, writerToken, readerToken] = [
+    "dataFolder",
+    "socketPath",
+    "writerToken",
+    "readerToken",
+  ].map((name) => Reflect.get(message, name));
   if (typeof dataFolder !== "string" || typeof socketPath !== "string") return null;
   if (typeof writerToken !== "string" || typeof readerToken !== "string") return null;
   return { kind: "start", dataFolder, socketPath, writerToken, readerToken };

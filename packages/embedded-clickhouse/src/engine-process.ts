@@ -60,6 +60,7 @@ function report(message: EngineReport): void {
 function failureOf(error: unknown): EngineReport {
   const message = error instanceof Error ? error.message : String(error);
   if (/Cannot lock file/i.test(message)) return { kind: "failed", code: "DATA_LOCKED", message };
-  if (/no native binding|Cannot find package|Cannot find module/i.test(message)) return { kind: "failed", code: "ENGINE_MISSING", message };
+  if (/no native binding|Cannot find package|Cannot find module/i.test(message))
+    return { kind: "failed", code: "ENGINE_MISSING", message };
   return { kind: "failed", code: "ENGINE_START_FAILED", message };
 }

@@ -21,12 +21,20 @@ export function thisMachine(): Machine {
 export function assertEngineSupported(machine: Machine): void {
   const { platform, arch, cpuinfo } = machine;
   if (!["linux", "darwin"].includes(platform) || !["x64", "arm64"].includes(arch)) {
-    throw new EmbeddedClickhouseError("ENGINE_UNSUPPORTED", `The embedded ClickHouse engine has no build for ${platform}-${arch}.`, { remedy: REMEDY });
+    throw new EmbeddedClickhouseError(
+      "ENGINE_UNSUPPORTED",
+      `The embedded ClickHouse engine has no build for ${platform}-${arch}.`,
+      { remedy: REMEDY },
+    );
   }
   if (arch !== "x64" || cpuinfo === "") return;
   const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuinfo)?.[1]?.trim().split(/\s+/));
   if (!flags.has("avx2")) {
-    throw new EmbeddedClickhouseError("ENGINE_UNSUPPORTED", "The embedded ClickHouse engine needs a processor with AVX2, and this one has none.", { remedy: REMEDY });
+    throw new EmbeddedClickhouseError(
+      "ENGINE_UNSUPPORTED",
+      "The embedded ClickHouse engine needs a processor with AVX2, and this one has none.",
+      { remedy: REMEDY },
+    );
   }
 }
 

@@ -55,8 +55,11 @@ export class Engine implements AsyncDisposable {
 
   /** Runs one statement and gives its output in the format that the statement names, else tab-separated. */
   query(sql: string, request: EngineRequest, access: "read" | "write"): Promise<Uint8Array> {
-    if (access === "read" && writesFile(sql)) throw new ClickhouseFault(403, 497, "ACCESS_DENIED", "A reader writes no files");
-    return this.#withSession(request, access, async (session) => (await session.queryAsync(sql, { format: "TabSeparated" })).bytes());
+    if (access === "read" && writesFile(sql))
+      throw new ClickhouseFault(403, 497, "ACCESS_DENIED", "A reader writes no files");
+    return this.#withSession(request, access, async (session) =>
+      (await session.queryAsync(sql, { format: "TabSeparated" })).bytes(),
+    );
   }
 
   /** Inserts rows that {@link reserializeRows} made; durable against the end of this process when it resolves. */
@@ -66,7 +69,13 @@ export class Engine implements AsyncDisposable {
     return this.#slots.run(async () => {
       const session = new Session(this.#dataFolder);
       try {
-        const summary = await session.insert({ table: into.table, ...columns, values: rows, format: "JSONEachRow", settings });
+        const summary = await session.insert({
+          table: into.table,
+          ...columns,
+          values: rows,
+          format: "JSONEachRow",
+          settings,
+        });
         return summary.rowsWritten;
       } finally {
         session.close();
@@ -79,7 +88,11 @@ export class Engine implements AsyncDisposable {
     this.#keeper.close();
   }
 
-  #withSession<Result>(request: EngineRequest, access: "read" | "write", work: (session: Session) => Promise<Result>): Promise<Result> {
+  #withSession<Result>(
+    request: EngineRequest,
+    access: "read" | "write",
+    work: (session: Session) => Promise<Result>,
+  ): Promise<Result> {
     return this.#slots.run(async () => {
       request.signal.throwIfAborted();
       const tag = randomUUID();
@@ -87,7 +100,9 @@ export class Engine implements AsyncDisposable {
       const kill = (): void => this.#kill(tag);
       request.signal.addEventListener("abort", kill, { once: true });
       try {
-        await session.queryAsync(setStatement([...PINNED, ...request.settings, ...request.values, ["log_comment", tag]]));
+        await session.queryAsync(
+          setStatement([...PINNED, ...request.settings, ...request.values, ["log_comment", tag]]),
+        );
         if (access === "read") await session.queryAsync("SET readonly = 1");
         return await work(session);
       } finally {

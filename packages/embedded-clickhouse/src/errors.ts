@@ -16,7 +16,11 @@ export class EmbeddedClickhouseError extends Error {
   /** What an operator can do, one sentence; empty when nothing helps. */
   readonly remedy: string;
 
-  constructor(code: EmbeddedClickhouseErrorCode, message: string, options: { readonly remedy?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    code: EmbeddedClickhouseErrorCode,
+    message: string,
+    options: { readonly remedy?: string; readonly cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remedy = options.remedy ?? "";

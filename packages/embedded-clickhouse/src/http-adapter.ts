@@ -25,7 +25,12 @@ export function createHttpAdapter(engine: Engine, tokens: AdapterTokens): Server
   });
 }
 
-async function answer(engine: Engine, tokens: AdapterTokens, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  engine: Engine,
+  tokens: AdapterTokens,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const url = new URL(request.url ?? "/", "http://engine");
   if (url.pathname === "/ping") {
     send(response, "Ok.\n");
@@ -33,7 +38,8 @@ async function answer(engine: Engine, tokens: AdapterTokens, request: IncomingMe
   }
   const access = accessOf(request, tokens);
   const encoding = request.headers["content-encoding"];
-  if (encoding !== undefined && encoding !== "identity") throw ClickhouseFault.badArguments("Compressed requests are not offered");
+  if (encoding !== undefined && encoding !== "identity")
+    throw ClickhouseFault.badArguments("Compressed requests are not offered");
   const parameters = readRequestParameters(url.searchParams);
   const signal = goneSignal(response);
   if (parameters.query === "") {
@@ -42,7 +48,8 @@ async function answer(engine: Engine, tokens: AdapterTokens, request: IncomingMe
   } else if (/^\s*INSERT\b/i.test(parameters.query)) {
     if (access === "read") throw new ClickhouseFault(403, 164, "READONLY", "Cannot execute query in readonly mode");
     const { rows, count } = reserializeRows(await readBody(request, MAX_ROWS_BYTES, "The data of an insert"));
-    const written = count === 0 ? 0 : await engine.insert(parseInsert(parameters.query), rows, { ...parameters, signal });
+    const written =
+      count === 0 ? 0 : await engine.insert(parseInsert(parameters.query), rows, { ...parameters, signal });
     response.setHeader("X-ClickHouse-Summary", JSON.stringify({ written_rows: String(written) }));
     send(response, "");
   } else {

@@ -24,7 +24,8 @@ function parseRow(line: string, number: number): unknown {
     if (error instanceof ClickhouseFault) throw error;
     throw ClickhouseFault.badArguments(`Row ${number} is not JSON`);
   }
-  if (typeof row !== "object" || row === null || Array.isArray(row)) throw ClickhouseFault.badArguments(`Row ${number} is not a JSON object`);
+  if (typeof row !== "object" || row === null || Array.isArray(row))
+    throw ClickhouseFault.badArguments(`Row ${number} is not a JSON object`);
   return row;
 }
 

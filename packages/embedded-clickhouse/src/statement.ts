@@ -5,7 +5,8 @@ export interface InsertStatement {
   readonly columns: readonly string[] | null;
 }
 
-const INSERT = /^\s*INSERT\s+INTO\s+([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)?)\s*(?:\(([^()]*)\)\s*)?FORMAT\s+([A-Za-z]+)\s*$/i;
+const INSERT =
+  /^\s*INSERT\s+INTO\s+([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)?)\s*(?:\(([^()]*)\)\s*)?FORMAT\s+([A-Za-z]+)\s*$/i;
 const COLUMN = /^[A-Za-z0-9_]+$/;
 
 /**
@@ -14,11 +15,14 @@ const COLUMN = /^[A-Za-z0-9_]+$/;
  */
 export function parseInsert(sql: string): InsertStatement {
   const [, table, columnList, format] = INSERT.exec(sql) ?? [];
-  if (table === undefined || format === undefined) throw ClickhouseFault.badArguments("Data is taken only by INSERT INTO table [(columns)] FORMAT JSONEachRow");
-  if (format !== "JSONEachRow") throw new ClickhouseFault(400, 73, "UNKNOWN_FORMAT", "The embedded engine takes data only as JSONEachRow");
+  if (table === undefined || format === undefined)
+    throw ClickhouseFault.badArguments("Data is taken only by INSERT INTO table [(columns)] FORMAT JSONEachRow");
+  if (format !== "JSONEachRow")
+    throw new ClickhouseFault(400, 73, "UNKNOWN_FORMAT", "The embedded engine takes data only as JSONEachRow");
   if (columnList === undefined) return { table, columns: null };
   const columns = columnList.split(",").map((column) => column.trim().replace(/^`(.*)`$/, "$1"));
-  if (!columns.every((column) => COLUMN.test(column))) throw ClickhouseFault.badArguments("A column name has characters that are not offered");
+  if (!columns.every((column) => COLUMN.test(column)))
+    throw ClickhouseFault.badArguments("A column name has characters that are not offered");
   return { table, columns };
 }
 

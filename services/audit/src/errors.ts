@@ -18,7 +18,11 @@ export class AuditError extends Error {
   /** Field of the request at fault, as in `audit.proto`; empty when none is. */
   readonly field: string;
 
-  constructor(code: AuditErrorCode, message: string, options: { readonly cause?: unknown; readonly field?: string } = {}) {
+  constructor(
+    code: AuditErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly field?: string } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.field = options.field ?? "";

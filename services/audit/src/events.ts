@@ -17,7 +17,8 @@ export function blockQuarantined(refused: RefusedMessage): EventInput {
 
 /** An emitter's chain of blocks does not hold together: something was withheld, lost or made up. */
 export function chainBroken({ emitterId, epoch, number, finding }: ChainReport): EventInput {
-  const range = finding.kind === "gap" ? { first_missing: String(finding.first), last_missing: String(finding.last) } : {};
+  const range =
+    finding.kind === "gap" ? { first_missing: String(finding.first), last_missing: String(finding.last) } : {};
   return {
     kind: "chain.broken",
     actorId: emitterId,

@@ -14,7 +14,16 @@ import { AuditBlocks } from "./subjects/audit-blocks.ts";
 /** Subject of this service's own blocks. What is wrong with one of those is logged only: an event of it would be the next one. */
 const OWN_SUBJECT = "audit.audit";
 
-export async function startAudit({ config, log, identity, bus, audit, readiness, grpc, signal }: Runtime<AuditConfig>): Promise<AsyncDisposable> {
+export async function startAudit({
+  config,
+  log,
+  identity,
+  bus,
+  audit,
+  readiness,
+  grpc,
+  signal,
+}: Runtime<AuditConfig>): Promise<AsyncDisposable> {
   await using owned = new AsyncDisposableStack();
   const consuming = readiness.block("audit stream");
   const { store } = owned.use(await openStore(config, log, signal));
@@ -34,7 +43,15 @@ export async function startAudit({ config, log, identity, bus, audit, readiness,
     bundle: () => identity.bundle(),
     onStored: (events) => feed.publish(events),
     onRefused: (refused) => {
-      log.warn({ code: refused.code, reason: refused.reason, receivedFrom: refused.receivedFrom, subject: refused.message.subject }, "an audit block was set aside");
+      log.warn(
+        {
+          code: refused.code,
+          reason: refused.reason,
+          receivedFrom: refused.receivedFrom,
+          subject: refused.message.subject,
+        },
+        "an audit block was set aside",
+      );
       if (refused.message.subject !== OWN_SUBJECT) audit.record(blockQuarantined(refused));
     },
   });

@@ -48,21 +48,46 @@ export function admitBlock(message: BusMessage, bundle: TrustBundle): AdmittedBl
   } catch (error) {
     const { receivedFrom, receivedBy } = stamped;
     const code = error instanceof AuditLogError || error instanceof AuditError ? error.code : "BLOCK_MALFORMED";
-    return { kind: "refused", code, reason: error instanceof Error ? error.message : String(error), receivedFrom, receivedBy, message };
+    return {
+      kind: "refused",
+      code,
+      reason: error instanceof Error ? error.message : String(error),
+      receivedFrom,
+      receivedBy,
+      message,
+    };
   }
 }
 
-function admitStamped(stamped: StampedBlock, signed: SignedBlock, message: BusMessage, bundle: TrustBundle): AdmittedBlock {
+function admitStamped(
+  stamped: StampedBlock,
+  signed: SignedBlock,
+  message: BusMessage,
+  bundle: TrustBundle,
+): AdmittedBlock {
   const { block, events, signer } = verifyBlock(signed, bundle, message.storedAt);
   const emitterId = signer.identity.id.uri;
   if (stamped.receivedFrom !== emitterId) {
-    throw new AuditError("BLOCK_MISATTRIBUTED", `The block is signed by ${emitterId} and was handed over by ${JSON.stringify(stamped.receivedFrom.slice(0, 256))}`);
+    throw new AuditError(
+      "BLOCK_MISATTRIBUTED",
+      `The block is signed by ${emitterId} and was handed over by ${JSON.stringify(stamped.receivedFrom.slice(0, 256))}`,
+    );
   }
   if (!mayArriveOn(message.subject, signer.identity)) {
     throw new AuditError("BLOCK_MISATTRIBUTED", `A block of ${emitterId} does not belong on ${message.subject}`);
   }
   const { epoch, number, previous } = block;
-  return { kind: "admitted", emitterId, epoch, number, previous, events, signed, receivedBy: stamped.receivedBy, message };
+  return {
+    kind: "admitted",
+    emitterId,
+    epoch,
+    number,
+    previous,
+    events,
+    signed,
+    receivedBy: stamped.receivedBy,
+    message,
+  };
 }
 
 /** Workloads reach the bus through routers only; every other role publishes its own blocks. */

@@ -24,7 +24,11 @@ export class ChainBook implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #checks = new Set<Promise<void>>();
 
-  constructor(options: { readonly store: AuditStore; readonly report: (report: ChainReport) => void; readonly gapGraceMs?: number }) {
+  constructor(options: {
+    readonly store: AuditStore;
+    readonly report: (report: ChainReport) => void;
+    readonly gapGraceMs?: number;
+  }) {
     this.#store = options.store;
     this.#report = options.report;
     this.#gapGraceMs = options.gapGraceMs ?? GAP_GRACE_MS;
@@ -55,7 +59,12 @@ export class ChainBook implements AsyncDisposable {
   }
 
   #watchGap(block: AdmittedBlock, finding: Extract<ChainFinding, { kind: "gap" }>): void {
-    const range: BlockRange = { emitterId: block.emitterId, epoch: block.epoch, first: finding.first, last: finding.last };
+    const range: BlockRange = {
+      emitterId: block.emitterId,
+      epoch: block.epoch,
+      first: finding.first,
+      last: finding.last,
+    };
     const check = this.#reportUnlessFilled(range, { ...placeOf(block), finding }).catch(() => {});
     this.#checks.add(check);
     void check.finally(() => this.#checks.delete(check));

@@ -18,7 +18,10 @@ export type ChainFinding =
   | { readonly kind: "late"; readonly head: number };
 
 /** How a block continues its chain, given the newest block on record before it (null: none). */
-export function watchChain(head: ChainHead | null, block: Pick<AdmittedBlock, "number" | "previous" | "signed">): { readonly head: ChainHead; readonly finding: ChainFinding | null } {
+export function watchChain(
+  head: ChainHead | null,
+  block: Pick<AdmittedBlock, "number" | "previous" | "signed">,
+): { readonly head: ChainHead; readonly finding: ChainFinding | null } {
   const next: ChainHead = { number: block.number, hash: blockHash(block.signed.block) };
   const expected = (head?.number ?? 0) + 1;
   if (head !== null && block.number < expected) return { head, finding: { kind: "late", head: head.number } };

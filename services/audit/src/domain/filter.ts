@@ -12,9 +12,26 @@ export interface CheckedFilter {
   readonly words: readonly string[];
 }
 
-export type EqualField = "actorName" | "service" | "tool" | "kind" | "decision" | "decisionId" | "circuitId" | "vantage";
+export type EqualField =
+  | "actorName"
+  | "service"
+  | "tool"
+  | "kind"
+  | "decision"
+  | "decisionId"
+  | "circuitId"
+  | "vantage";
 
-export const EQUAL_FIELDS: readonly EqualField[] = ["actorName", "service", "tool", "kind", "decision", "decisionId", "circuitId", "vantage"];
+export const EQUAL_FIELDS: readonly EqualField[] = [
+  "actorName",
+  "service",
+  "tool",
+  "kind",
+  "decision",
+  "decisionId",
+  "circuitId",
+  "vantage",
+];
 
 const MAX_TEXT_BYTES = 1_024;
 const MAX_WORDS = 16;
@@ -26,13 +43,21 @@ export function checkFilter(filter: Filter | undefined): CheckedFilter {
   for (const [field, value] of [...equal, ["text", filter.text] as const]) {
     if (Buffer.byteLength(value) > MAX_TEXT_BYTES) throw invalid(field, `has at most ${MAX_TEXT_BYTES} bytes`);
   }
-  const words = filter.text.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const words = filter.text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "");
   if (words.length > MAX_WORDS) throw invalid("text", `has at most ${MAX_WORDS} words`);
   const { sinceUnixMs, untilUnixMs } = filter;
   if (!(sinceUnixMs >= 0)) throw invalid("sinceUnixMs", "is not negative");
   if (!(untilUnixMs >= 0)) throw invalid("untilUnixMs", "is not negative");
   if (untilUnixMs !== 0 && sinceUnixMs > untilUnixMs) throw invalid("untilUnixMs", "is not before `since_unix_ms`");
-  return { equal, sinceUnixMs: sinceUnixMs === 0 ? null : sinceUnixMs, untilUnixMs: untilUnixMs === 0 ? null : untilUnixMs, words };
+  return {
+    equal,
+    sinceUnixMs: sinceUnixMs === 0 ? null : sinceUnixMs,
+    untilUnixMs: untilUnixMs === 0 ? null : untilUnixMs,
+    words,
+  };
 }
 
 /** The same question to one event that the store answers for all. */

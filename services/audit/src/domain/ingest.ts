@@ -55,7 +55,9 @@ export class Ingest {
 
   /** Sets a message aside that the store takes in no other way. */
   async giveUp(message: BusMessage, reason: string): Promise<void> {
-    await this.#setAside([{ kind: "refused", code: "STORE_REFUSED", reason, receivedFrom: "", receivedBy: "", message }]);
+    await this.#setAside([
+      { kind: "refused", code: "STORE_REFUSED", reason, receivedFrom: "", receivedBy: "", message },
+    ]);
   }
 
   async #setAside(refused: readonly RefusedMessage[]): Promise<void> {
@@ -65,7 +67,11 @@ export class Ingest {
   }
 
   /** Blocks that are not on record; one that contradicts the record is refused. */
-  #fresh(admitted: readonly AdmittedBlock[], stored: ReadonlyMap<string, string>, refused: RefusedMessage[]): AdmittedBlock[] {
+  #fresh(
+    admitted: readonly AdmittedBlock[],
+    stored: ReadonlyMap<string, string>,
+    refused: RefusedMessage[],
+  ): AdmittedBlock[] {
     const known = new Map(stored);
     return admitted.filter((block) => {
       const id = blockId(block.emitterId, block.epoch, block.number);

@@ -32,7 +32,11 @@ export class TailFeed {
     this.#feed.on("events", take);
     try {
       while (!signal.aborted) {
-        if (waiting.length > MAX_WAITING) throw new AuditError("TAIL_TOO_SLOW", "Events come faster than they are read; search for those that were missed");
+        if (waiting.length > MAX_WAITING)
+          throw new AuditError(
+            "TAIL_TOO_SLOW",
+            "Events come faster than they are read; search for those that were missed",
+          );
         const event = waiting.shift();
         if (event === undefined) await once(arrivals, "arrival", { signal });
         else yield event;

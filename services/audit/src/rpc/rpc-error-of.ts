@@ -10,7 +10,13 @@ export function rpcErrorOf(error: unknown): unknown {
     case "FILTER_INVALID":
       return new RpcError({ code, status: status.INVALID_ARGUMENT, message, field, cause });
     case "STORE_UNAVAILABLE":
-      return new RpcError({ code, status: status.UNAVAILABLE, message, remedy: "Try again in a moment; `sallyport status` tells whether the audit service runs.", cause });
+      return new RpcError({
+        code,
+        status: status.UNAVAILABLE,
+        message,
+        remedy: "Try again in a moment; `sallyport status` tells whether the audit service runs.",
+        cause,
+      });
     case "TAIL_TOO_SLOW":
     case "TAIL_LIMIT_EXCEEDED":
       return new RpcError({ code, status: status.RESOURCE_EXHAUSTED, message, cause });

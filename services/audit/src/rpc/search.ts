@@ -11,7 +11,8 @@ const MAX_LIMIT = 1_000;
 export function search(store: AuditStore): UnaryHandler<SearchRequest, SearchResponse> {
   return async (request, call) => {
     try {
-      if (request.limit > MAX_LIMIT) throw new AuditError("FILTER_INVALID", `\`limit\` is at most ${MAX_LIMIT}`, { field: "limit" });
+      if (request.limit > MAX_LIMIT)
+        throw new AuditError("FILTER_INVALID", `\`limit\` is at most ${MAX_LIMIT}`, { field: "limit" });
       const limit = request.limit === 0 ? DEFAULT_LIMIT : request.limit;
       return { events: await store.search(checkFilter(request.filter), limit, call.signal) };
     } catch (error) {

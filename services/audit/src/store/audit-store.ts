@@ -33,14 +33,30 @@ export interface BlockRange {
   readonly last: number;
 }
 
-const storedBlockRow = z.object({ emitter_id: z.string(), epoch: z.string(), number: z.coerce.number(), hash: z.string() });
-const storedEventsRow = z.object({ emitter_id: z.string(), epoch: z.string(), number: z.coerce.number(), indexes: z.array(z.number()) });
+const storedBlockRow = z.object({
+  emitter_id: z.string(),
+  epoch: z.string(),
+  number: z.coerce.number(),
+  hash: z.string(),
+});
+const storedEventsRow = z.object({
+  emitter_id: z.string(),
+  epoch: z.string(),
+  number: z.coerce.number(),
+  indexes: z.array(z.number()),
+});
 const quarantinedRow = z.object({ message_sha256: z.string() });
 const countRow = z.object({ count: z.coerce.number() });
-const totalsRow = z.object({ events: z.coerce.number(), blocks: z.coerce.number(), quarantined: z.coerce.number(), engineVersion: z.string() });
+const totalsRow = z.object({
+  events: z.coerce.number(),
+  blocks: z.coerce.number(),
+  quarantined: z.coerce.number(),
+  engineVersion: z.string(),
+});
 
 /** The keys of some blocks as a set that a statement can look into. */
-const KEYS = "(SELECT key.1, key.2, key.3 FROM (SELECT arrayJoin(arrayZip({emitters:Array(String)}, {epochs:Array(String)}, {numbers:Array(UInt64)})) AS key))";
+const KEYS =
+  "(SELECT key.1, key.2, key.3 FROM (SELECT arrayJoin(arrayZip({emitters:Array(String)}, {epochs:Array(String)}, {numbers:Array(UInt64)})) AS key))";
 /** A block that came twice did so within this time; older partitions need not be looked through for its events. */
 const LOOK_BACK_MS = 86_400_000;
 
@@ -81,7 +97,9 @@ export class AuditStore {
       ` WHERE (emitter_id, epoch) IN (SELECT key.1, key.2 FROM (SELECT arrayJoin(arrayZip({emitters:Array(String)}, {epochs:Array(String)})) AS key)) GROUP BY emitter_id, epoch`;
     const { emitters, epochs } = keysOf(blocks);
     const rows = await this.#select(storedBlockRow, { query, parameters: { emitters, epochs } });
-    return new Map(rows.map((row) => [`${row.emitter_id}:${row.epoch}`, { number: row.number, hash: Buffer.from(row.hash, "hex") }]));
+    return new Map(
+      rows.map((row) => [`${row.emitter_id}:${row.epoch}`, { number: row.number, hash: Buffer.from(row.hash, "hex") }]),
+    );
   }
 
   async countBlocks({ emitterId, epoch, first, last }: BlockRange): Promise<number> {
@@ -92,7 +110,10 @@ export class AuditStore {
   }
 
   /** @param stored places not to write again, by {@link blockId} */
-  async insertEvents(blocks: readonly AdmittedBlock[], stored: ReadonlyMap<string, ReadonlySet<number>>): Promise<void> {
+  async insertEvents(
+    blocks: readonly AdmittedBlock[],
+    stored: ReadonlyMap<string, ReadonlySet<number>>,
+  ): Promise<void> {
     const byDay = Map.groupBy(blocks, (block) => block.message.storedAt.toISOString().slice(0, 10));
     for (const ofDay of byDay.values()) {
       const rows = ofDay.flatMap((block) => {
@@ -119,12 +140,17 @@ export class AuditStore {
       hashes: rows.map((row) => String(row["message_sha256"])),
     };
     const there = new Set((await this.#select(quarantinedRow, { query, parameters })).map((row) => row.message_sha256));
-    await this.#insert("audit_quarantine", rows.filter((row) => !there.has(String(row["message_sha256"]))));
+    await this.#insert(
+      "audit_quarantine",
+      rows.filter((row) => !there.has(String(row["message_sha256"]))),
+    );
   }
 
   /** @throws {AuditError} STORE_UNAVAILABLE */
   async search(filter: CheckedFilter, limit: number, signal: AbortSignal): Promise<Event[]> {
-    return (await this.#select(z.unknown(), searchStatement(filter, limit), { client: this.#reader, signal })).map(eventOf);
+    return (await this.#select(z.unknown(), searchStatement(filter, limit), { client: this.#reader, signal })).map(
+      eventOf,
+    );
   }
 
   /** @throws {AuditError} STORE_UNAVAILABLE */
@@ -175,11 +201,28 @@ export class AuditStore {
 }
 
 /** Codes with which ClickHouse says that it will never take these rows (ErrorCodes.cpp): it cannot read or convert a value. */
-const DATA_REFUSED: ReadonlySet<string> = new Set(["6", "26", "27", "36", "38", "41", "53", "69", "70", "72", "117", "128", "131", "321"]);
+const DATA_REFUSED: ReadonlySet<string> = new Set([
+  "6",
+  "26",
+  "27",
+  "36",
+  "38",
+  "41",
+  "53",
+  "69",
+  "70",
+  "72",
+  "117",
+  "128",
+  "131",
+  "321",
+]);
 
 function storeFault(cause: unknown): AuditError {
   if (cause instanceof ClickHouseError && DATA_REFUSED.has(cause.code)) {
-    return new AuditError("STORE_REFUSED", `The audit store does not take these rows (ClickHouse ${cause.code})`, { cause });
+    return new AuditError("STORE_REFUSED", `The audit store does not take these rows (ClickHouse ${cause.code})`, {
+      cause,
+    });
   }
   const reason = cause instanceof ClickHouseError ? `ClickHouse ${cause.code}` : "no answer";
   return new AuditError("STORE_UNAVAILABLE", `The audit store cannot be used now (${reason})`, { cause });

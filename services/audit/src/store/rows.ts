@@ -46,7 +46,9 @@ export function quarantineRow(refused: RefusedMessage): Row {
     received_from: refused.receivedFrom.slice(0, MAX_REASON),
     received_by: refused.receivedBy.slice(0, MAX_REASON),
     message_sha256: createHash("sha256").update(data).digest("hex"),
-    message: Buffer.from(refused.code === "STORE_REFUSED" ? data : data.subarray(0, MAX_QUARANTINED_BYTES)).toString("base64"),
+    message: Buffer.from(refused.code === "STORE_REFUSED" ? data : data.subarray(0, MAX_QUARANTINED_BYTES)).toString(
+      "base64",
+    ),
   };
 }
 

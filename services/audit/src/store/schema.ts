@@ -9,20 +9,54 @@
 const DEDUPLICATION = "non_replicated_deduplication_window = 10000";
 
 const TEXT_COLUMNS = [
-  "event_id", "actor_id", "actor_serial", "host_id", "circuit_id", "rpc_id", "call_id", "arguments_json", "arguments_sha256", "decision_id",
-  "reason", "result_preview", "result_sha256",
+  "event_id",
+  "actor_id",
+  "actor_serial",
+  "host_id",
+  "circuit_id",
+  "rpc_id",
+  "call_id",
+  "arguments_json",
+  "arguments_sha256",
+  "decision_id",
+  "reason",
+  "result_preview",
+  "result_sha256",
 ] as const;
 const NAME_COLUMNS = [
-  "kind", "vantage", "actor_name", "service", "router_id", "protocol", "protocol_version", "method", "tool", "decision", "outcome",
-  "error_code", "tls_group",
+  "kind",
+  "vantage",
+  "actor_name",
+  "service",
+  "router_id",
+  "protocol",
+  "protocol_version",
+  "method",
+  "tool",
+  "decision",
+  "outcome",
+  "error_code",
+  "tls_group",
 ] as const;
 const COUNT_COLUMNS = [
-  "arguments_bytes", "slice_version", "result_bytes", "bytes_sent", "bytes_received", "duration_us", "decide_us",
+  "arguments_bytes",
+  "slice_version",
+  "result_bytes",
+  "bytes_sent",
+  "bytes_received",
+  "duration_us",
+  "decide_us",
 ] as const;
 
 /** Columns of an event in `audit_events`, named as in `audit.proto`. */
 export const EVENT_COLUMNS: readonly string[] = [
-  "emitter_id", "time_unix_ms", ...TEXT_COLUMNS, ...NAME_COLUMNS, ...COUNT_COLUMNS, "rule_ids", "attributes",
+  "emitter_id",
+  "time_unix_ms",
+  ...TEXT_COLUMNS,
+  ...NAME_COLUMNS,
+  ...COUNT_COLUMNS,
+  "rule_ids",
+  "attributes",
 ];
 
 const EVENTS = `CREATE TABLE IF NOT EXISTS audit_events (

@@ -24,7 +24,9 @@ export function searchStatement(filter: CheckedFilter, limit: number): Statement
     parameters["until"] = filter.untilUnixMs;
   }
   filter.words.forEach((word, index) => {
-    conditions.push(`positionUTF8(lowerUTF8(concat(arguments_json, '\\n', result_preview, '\\n', reason)), {word${index}:String}) > 0`);
+    conditions.push(
+      `positionUTF8(lowerUTF8(concat(arguments_json, '\\n', result_preview, '\\n', reason)), {word${index}:String}) > 0`,
+    );
     parameters[`word${index}`] = word;
   });
   const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;

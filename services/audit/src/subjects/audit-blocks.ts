@@ -76,7 +76,11 @@ export class AuditBlocks implements AsyncDisposable {
     const { signal } = this.#stop;
     await ensureAuditStream(await bus.jetstreamManager(signal));
     const consumer = await bus.jetstream().consumers.get(STREAM, CONSUMER);
-    const messages: ConsumerMessages = await consumer.consume({ max_messages: MAX_ACK_PENDING, abort_on_missing_resource: true, callback: (message) => this.#take(message) });
+    const messages: ConsumerMessages = await consumer.consume({
+      max_messages: MAX_ACK_PENDING,
+      abort_on_missing_resource: true,
+      callback: (message) => this.#take(message),
+    });
     const stop = (): void => void messages.close();
     signal.addEventListener("abort", stop, { once: true });
     onConsuming();
@@ -123,7 +127,12 @@ export class AuditBlocks implements AsyncDisposable {
 
   async #store(batch: readonly JsMsg[]): Promise<void> {
     const messages = batch
-      .map((message) => ({ subject: message.subject, data: message.data, streamSequence: message.seq, storedAt: message.time }))
+      .map((message) => ({
+        subject: message.subject,
+        data: message.data,
+        streamSequence: message.seq,
+        storedAt: message.time,
+      }))
       .toSorted((a, b) => a.streamSequence - b.streamSequence);
     let mayBeStored = batch.some((message) => message.redelivered) || Date.now() - this.#startedAt < INHERITANCE_MS;
     await retry(() => this.#storeWhole(messages, mayBeStored), {
@@ -131,7 +140,10 @@ export class AuditBlocks implements AsyncDisposable {
       signal: this.#stop.signal,
       onFailure: (error, pauseMs) => {
         mayBeStored = true;
-        this.#options.log.warn({ err: error, messages: messages.length, pauseMs }, "audit blocks could not be stored and are tried again");
+        this.#options.log.warn(
+          { err: error, messages: messages.length, pauseMs },
+          "audit blocks could not be stored and are tried again",
+        );
       },
     });
   }

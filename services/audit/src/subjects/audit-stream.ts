@@ -1,4 +1,11 @@
-import { AckPolicy, DiscardPolicy, type JetStreamManager, JetStreamApiError, RetentionPolicy, StorageType } from "@nats-io/jetstream";
+import {
+  AckPolicy,
+  DiscardPolicy,
+  type JetStreamManager,
+  JetStreamApiError,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream";
 
 export const STREAM = "AUDIT";
 export const CONSUMER = "store";

@@ -55,17 +55,30 @@ export class AuditParts implements AsyncDisposable {
 
   static async start(): Promise<AuditParts> {
     await using owned = new AsyncDisposableStack();
-    const folder = owned.adopt(await mkdtemp(join(tmpdir(), "sallyport-audit-")), (path) => rm(path, { recursive: true, force: true }));
+    const folder = owned.adopt(await mkdtemp(join(tmpdir(), "sallyport-audit-")), (path) =>
+      rm(path, { recursive: true, force: true }),
+    );
     const nats = owned.use(await natsServer());
     const engine = owned.use(await EmbeddedClickhouse.start({ folder }));
     const quiet = { log: { level: ClickHouseLogLevel.OFF } };
     const writer = owned.adopt(createClient({ ...engine.writer, ...quiet }), (client) => client.close());
     const reader = owned.adopt(createClient({ ...engine.reader, ...quiet }), (client) => client.close());
-    const connection = owned.adopt(await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 }), (opened) => opened.close());
+    const connection = owned.adopt(
+      await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 }),
+      (opened) => opened.close(),
+    );
     const bus = { jetstream: () => jetstream(connection), jetstreamManager: () => jetstreamManager(connection) };
     const store = new AuditStore({ writer, reader });
     await store.createSchema();
-    return new AuditParts({ authority: await createTestAuthority(), nats, engine, client: writer, store, bus, owned: owned.move() });
+    return new AuditParts({
+      authority: await createTestAuthority(),
+      nats,
+      engine,
+      client: writer,
+      store,
+      bus,
+      owned: owned.move(),
+    });
   }
 
   /** Starts to take blocks off the bus; what it returns stops it. */
@@ -86,9 +99,16 @@ export class AuditParts implements AsyncDisposable {
     return blocks;
   }
 
-  async publish(message: StampedBlock, options: { readonly subject?: string; readonly id?: string } = {}): Promise<void> {
+  async publish(
+    message: StampedBlock,
+    options: { readonly subject?: string; readonly id?: string } = {},
+  ): Promise<void> {
     const { subject = "audit.router", id } = options;
-    await this.#jetstream.publish(subject, StampedBlock.encode(message).finish(), id === undefined ? {} : { msgID: id });
+    await this.#jetstream.publish(
+      subject,
+      StampedBlock.encode(message).finish(),
+      id === undefined ? {} : { msgID: id },
+    );
   }
 
   search(filter: Partial<Filter> = {}, limit = 1_000): Promise<Event[]> {
@@ -106,8 +126,18 @@ export class AuditParts implements AsyncDisposable {
 
 export function filterOf(filter: Partial<Filter>): Filter {
   return {
-    actorName: "", service: "", tool: "", kind: "", decision: "", decisionId: "", circuitId: "", vantage: "",
-    sinceUnixMs: 0, untilUnixMs: 0, text: "", ...filter,
+    actorName: "",
+    service: "",
+    tool: "",
+    kind: "",
+    decision: "",
+    decisionId: "",
+    circuitId: "",
+    vantage: "",
+    sinceUnixMs: 0,
+    untilUnixMs: 0,
+    text: "",
+    ...filter,
   };
 }
 
@@ -127,11 +157,32 @@ export class BlockMaker {
   next(events: readonly Partial<Event>[]): StampedBlock {
     this.#number += 1;
     const encoded = events.map((event) =>
-      Buffer.from(Event.encode(Event.fromPartial({ eventId: crypto.randomUUID(), timeUnixMs: Date.now(), kind: "tunnel.opened", vantage: "router", ...event })).finish()),
+      Buffer.from(
+        Event.encode(
+          Event.fromPartial({
+            eventId: crypto.randomUUID(),
+            timeUnixMs: Date.now(),
+            kind: "tunnel.opened",
+            vantage: "router",
+            ...event,
+          }),
+        ).finish(),
+      ),
     );
-    const block = packBlock({ epoch: this.epoch, number: this.#number, previous: this.#previous, events: encoded, timeUnixMs: Date.now() });
+    const block = packBlock({
+      epoch: this.epoch,
+      number: this.#number,
+      previous: this.#previous,
+      events: encoded,
+      timeUnixMs: Date.now(),
+    });
     this.#previous = blockHash(block);
     const receivedFrom = this.#svid.identity.id.uri;
-    return { signedBlock: signBlock(block, this.#svid), receivedFrom, receivedBy: receivedFrom, receivedAtUnixMs: Date.now() };
+    return {
+      signedBlock: signBlock(block, this.#svid),
+      receivedFrom,
+      receivedBy: receivedFrom,
+      receivedAtUnixMs: Date.now(),
+    };
   }
 }
