@@ -49,8 +49,9 @@ async function runUntilStopped<C extends ServiceConfig>(
 ): Promise<void> {
   const { name } = definition;
   const readiness = new Readiness();
-  readiness.onChange((state) => tellSupervisor(state));
+  // Taken before anybody is told: a process that has not begun is not ready.
   const starting = readiness.block("start");
+  readiness.onChange((state) => tellSupervisor(state));
   await using owned = new AsyncDisposableStack();
   owned.use(keepAlive());
 
