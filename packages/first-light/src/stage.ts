@@ -48,7 +48,10 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     }),
   );
-  const sallyport = new Sallyport({ launcher: options.launcher, env: options.env });
+  const sallyport = new Sallyport({
+    launcher: options.launcher,
+    env: { ...options.env, SALLYPORT_STATE: options.stateDir },
+  });
 
   let startedAt = performance.now();
   const lap = (what: string): void => {
