@@ -2,7 +2,7 @@
  * The processes of one network.
  *
  * 1. Order of start: `ca`; then nats-server, whose certificate is the CA's; then the others at once. Each waits by itself for what it needs.
- * 2. Order of stop: first who emits audit events, then `audit`, then the bus, then `ca`.
+ * 2. Order of stop: first who emits audit events, then `audit`, then the bus.
  */
 import { createLogger, loadBootstrap, remoteIssuer, SvidRenewal } from "@sallyport/service";
 import { serviceEntry } from "./checkout.ts";
@@ -49,11 +49,10 @@ export class Constellation implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all((["router", "enrollment", "policy"] as const).map((name) => this.#stop(name)));
+    await Promise.all((["router", "enrollment", "policy", "ca"] as const).map((name) => this.#stop(name)));
     await this.#stop("audit");
     await this.#stop("nats");
     await this.#bus.disposeAsync();
-    await this.#stop("ca");
   }
 
   #startOthers(): readonly Promise<void>[] {
