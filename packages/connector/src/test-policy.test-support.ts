@@ -23,6 +23,7 @@ export class TestPolicy {
   #version = 0;
   #sequence = 0;
   #head: SignedEnvelope | undefined;
+  #current: PolicyState | undefined;
 
   private constructor(authority: TestAuthority, svid: Svid) {
     this.#authority = authority;
@@ -67,6 +68,12 @@ export class TestPolicy {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /** The state of a party that always has the newest policy. */
+  decide(): PolicyState {
+    this.#current ??= this.state();
+    return this.#current;
   }
 
   /** A state that follows this policy. */

@@ -123,8 +123,8 @@ export class Connector implements AsyncDisposable {
     } catch (error) {
       options.signal?.throwIfAborted();
       if (error instanceof ConnectorError)
-        this.#recordRefused("dialer", service, "", this.svid.identity.id.uri, "", error);
-      throw error;
+        this.#recordRefused("dialer", service, "", this.svid.identity.id.uri, "", why);
+      throw why;
     }
   }
 
@@ -212,6 +212,15 @@ export class Connector implements AsyncDisposable {
 function withTimeout(ms: number, signal: AbortSignal | undefined): AbortSignal {
   const timeout = AbortSignal.timeout(ms);
   return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+}
+
+function dialFailure(service: string, cause: unknown): ConnectorError {
+  if (cause instanceof ConnectorError) return cause;
+  const why =
+    cause instanceof Error && cause.name === "TimeoutError"
+      ? "the router did not answer in time"
+      : failure(cause).reason;
+  return new ConnectorError({ code: "ROUTER_UNREACHABLE", message: `The dial to ${service} failed: ${why}.`, cause });
 }
 
 function requireAlive({ name, svid }: Profile): void {

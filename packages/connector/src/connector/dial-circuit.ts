@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { StreamOpen } from "@sallyport/proto/tunnel";
-import type { OpenResult } from "@sallyport/tunnel";
+import { TunnelError, type OpenResult } from "@sallyport/tunnel";
 import type { Circuit } from "../circuit/circuit.ts";
 import { openDialerEnd } from "../circuit/open-circuit.ts";
 import { refusalError } from "../errors.ts";
@@ -20,6 +20,7 @@ export async function dialCircuit(uplink: Uplink, service: string, signal: Abort
   return await openDialerEnd({ ...plan, carrier, policy: uplink.policy }, uplink.identity, signal);
 }
 
+/** Once more on the next tunnel when this one ends or drains meanwhile: nothing was accepted yet, so nothing can happen twice. */
 async function openAccepted(
   uplink: Uplink,
   service: string,
@@ -28,9 +29,12 @@ async function openAccepted(
 ): Promise<OpenResult> {
   const open: StreamOpen = { service, circuitNonce, dialerId: "", sliceVersion: 0, decisionId: "", circuitId: "" };
   const first = await uplink.current(signal);
-  const result = await first.tunnel.openStream(open, { signal });
-  if (result.kind !== "refused" || result.refusal.code !== "DRAINING") return result;
-  // The tunnel is being replaced just now.
+  try {
+    const result = await first.tunnel.openStream(open, { signal });
+    if (result.kind === "accepted" || result.refusal.code !== "DRAINING") return result;
+  } catch (error) {
+    if (!(error instanceof TunnelError) || error.code !== "TUNNEL_ENDED") throw error;
+  }
   const next = await uplink.after(first, signal);
   return await next.tunnel.openStream(open, { signal });
 }

@@ -1,0 +1,218 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { routerId } from "@sallyport/identity";
+import { createMtlsServer, type MtlsServer, type Peer } from "@sallyport/mtls";
+import { Block, type Event, Event as EventCodec } from "@sallyport/proto/audit";
+import {
+  AuditAck,
+  AuditPublish,
+  PolicyInterest,
+  PolicyUpdate,
+  type Control,
+  type StreamOpen,
+} from "@sallyport/proto/tunnel";
+import type { TestAuthority } from "@sallyport/testing";
+import { readMessage, Tunnel, writeMessage, type IncomingStream, type TunnelStream } from "@sallyport/tunnel";
+import type { TestPolicy } from "../test-policy.test-support.ts";
+
+/** How a router may depart from the truth. */
+export interface RouterScript {
+  /** What the host is told of a dial. */
+  readonly tellHost?: (open: StreamOpen) => Partial<StreamOpen>;
+  readonly onEnrollment?: (stream: TunnelStream) => void;
+}
+
+interface Attached {
+  readonly tunnel: Tunnel;
+  readonly peer: Peer;
+  readonly hosts: Set<string>;
+}
+
+/** A router in a test's process: real TLS, real tunnels, a splice by pipes, and no decision of its own but what policy envelopes say. */
+export class ScriptedRouter implements AsyncDisposable {
+  readonly address: string;
+  readonly events: Event[] = [];
+  readonly #server: Server;
+  readonly #mtls: MtlsServer;
+  readonly #policy: TestPolicy;
+  readonly #script: RouterScript;
+  readonly #attached = new Set<Attached>();
+  readonly #sockets = new Set<Socket>();
+  readonly #watchers = new Set<() => void>();
+  #circuits = 0;
+  tunnelsSeen = 0;
+
+  private constructor(server: Server, mtls: MtlsServer, policy: TestPolicy, script: RouterScript) {
+    this.#server = server;
+    this.#mtls = mtls;
+    this.#policy = policy;
+    this.#script = script;
+    this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    server.on("connection", (socket) => void this.#onConnection(socket).catch(() => socket.destroy()));
+  }
+
+  static async start(authority: TestAuthority, policy: TestPolicy, script: RouterScript = {}): Promise<ScriptedRouter> {
+    const identity = await authority.source(routerId(authority.trustDomain, "r1"));
+    const mtls = createMtlsServer({ identity, alpn: ["sallyport/1"], clientCertificate: "required" });
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new ScriptedRouter(server, mtls, policy, script);
+  }
+
+  /** Tunnels that are open just now. */
+  get tunnels(): readonly Tunnel[] {
+    return [...this.#attached].map(({ tunnel }) => tunnel);
+  }
+
+  /** Services that somebody hosts just now. */
+  get hosted(): ReadonlySet<string> {
+    return new Set([...this.#attached].flatMap(({ hosts }) => [...hosts]));
+  }
+
+  /** Cuts every connection, as a crash would. */
+  crash(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  /** Resolves when the condition holds, looked at after everything that happens here. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#watchers.add(resolve));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close();
+    this.crash();
+    await this.#mtls[Symbol.asyncDispose]();
+  }
+
+  async #onConnection(socket: Socket): Promise<void> {
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    const { socket: carrier, peer } = await this.#mtls.accept(socket);
+    if (peer === null) return;
+    const hosts = new Set<string>();
+    const attached: { self?: Attached } = {};
+    const tunnel = new Tunnel(carrier, {
+      side: "router",
+      software: "scripted",
+      routerId: "spiffe://sallyport.local/router/r1",
+      onOpen: (incoming) => void this.#onOpen(incoming, peer).catch(() => undefined),
+      onControl: (message) => attached.self && this.#onControl(message, attached.self),
+    });
+    attached.self = { tunnel, peer, hosts };
+    this.#attached.add(attached.self);
+    this.tunnelsSeen += 1;
+    this.#changed();
+    await tunnel.closed;
+    this.#attached.delete(attached.self);
+    this.#changed();
+  }
+
+  #onControl({ message }: Control, attached: Attached): void {
+    if (message?.$case === "hostAnnounce") {
+      const { service } = message.value;
+      const decision = this.#policy.decide().decideHost(attached.peer, service);
+      const accepted = decision.decision === "allow";
+      if (accepted) attached.hosts.add(service);
+      const { decisionId, reason, code, sliceVersion } = decision;
+      const refusal = accepted
+        ? undefined
+        : { code, message: reason, decisionId, ruleIds: [...decision.ruleIds], sliceVersion };
+      attached.tunnel.sendControl({ message: { $case: "hostResult", value: { service, accepted, refusal } } });
+    }
+    if (message?.$case === "hostWithdraw") attached.hosts.delete(message.value.service);
+    this.#changed();
+  }
+
+  async #onOpen(incoming: IncomingStream, peer: Peer): Promise<void> {
+    const { service } = incoming.open;
+    const none = { circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" };
+    if (service === "sallyport.policy") await this.#servePolicy(incoming.accept(none));
+    else if (service === "sallyport.audit") await this.#serveAudit(incoming.accept(none));
+    else if (service === "sallyport.enrollment") this.#script.onEnrollment?.(incoming.accept(none));
+    else await this.#onDial(incoming, peer);
+  }
+
+  async #onDial(incoming: IncomingStream, peer: Peer): Promise<void> {
+    const { service, circuitNonce } = incoming.open;
+    const decision = this.#policy.decide().decideDial(peer, service);
+    const { decisionId, sliceVersion } = decision;
+    if (decision.decision === "deny") {
+      incoming.refuse({
+        code: decision.code,
+        message: decision.reason,
+        decisionId,
+        ruleIds: [...decision.ruleIds],
+        sliceVersion,
+      });
+      return;
+    }
+    const circuitId = `circuit-${(this.#circuits += 1)}`;
+    const truth: StreamOpen = {
+      service,
+      circuitNonce,
+      dialerId: peer.identity.id.uri,
+      sliceVersion,
+      decisionId,
+      circuitId,
+    };
+    const told = { ...truth, ...this.#script.tellHost?.(truth) };
+    const host = [...this.#attached].find(({ hosts }) => hosts.has(told.service));
+    const result = await host?.tunnel.openStream(told);
+    if (host === undefined || result === undefined || result.kind === "refused") {
+      const noHost = { code: "NO_HOST", message: `nobody hosts ${service}`, decisionId, ruleIds: [], sliceVersion };
+      incoming.refuse(result?.kind === "refused" ? result.refusal : noHost);
+      return;
+    }
+    splice(incoming.accept({ circuitId, sliceVersion, decisionId, hostId: host.peer.identity.id.uri }), result.stream);
+  }
+
+  async #servePolicy(stream: TunnelStream): Promise<void> {
+    const tell = async (): Promise<void> => {
+      for (const { kind, envelope } of this.#policy.envelopes()) {
+        await writeMessage(stream, PolicyUpdate, { update: { $case: kind, value: envelope } });
+      }
+    };
+    const retell = (): void => void tell().catch(() => undefined);
+    const stop = this.#policy.onChange(retell);
+    stream.on("error", () => undefined).once("close", stop);
+    for (;;) {
+      const interest = await readMessage(stream, PolicyInterest);
+      if (interest === null) return;
+      await tell();
+    }
+  }
+
+  async #serveAudit(stream: TunnelStream): Promise<void> {
+    stream.on("error", () => undefined);
+    for (;;) {
+      const publish = await readMessage(stream, AuditPublish);
+      if (publish?.block === undefined) return;
+      const { epoch, number, events } = Block.decode(publish.block.block);
+      this.events.push(...events.map((bytes) => EventCodec.decode(bytes)));
+      await writeMessage(stream, AuditAck, { epoch, number, errorCode: "" });
+      this.#changed();
+    }
+  }
+
+  #changed(): void {
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const wake of watchers) wake();
+  }
+}
+
+function splice(a: TunnelStream, b: TunnelStream): void {
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    from
+      .on("error", () => to.destroy())
+      .once("close", () => {
+        if (!from.readableEnded) to.destroy();
+      });
+    from.pipe(to);
+  }
+}
