@@ -122,8 +122,8 @@ export class Connector implements AsyncDisposable {
       return circuit;
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (error instanceof ConnectorError)
-        this.#recordRefused("dialer", service, "", this.svid.identity.id.uri, "", why);
+      const why = dialFailure(service, error);
+      this.#recordRefused("dialer", service, "", this.svid.identity.id.uri, "", why);
       throw why;
     }
   }
