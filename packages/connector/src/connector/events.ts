@@ -4,7 +4,7 @@ import type { Refusal } from "@sallyport/proto/tunnel";
 import { circuitOutcome, type CircuitEnd } from "../circuit/circuit-end.ts";
 import type { CircuitRole } from "../circuit/binding.ts";
 import type { Circuit } from "../circuit/circuit.ts";
-import { ConnectorError } from "../errors.ts";
+import type { ConnectorError } from "../errors.ts";
 
 /** Who dialed and who hosts, as this end proved it: the circuit's peer, and this end's own certificate. */
 export function circuitFacts(circuit: Circuit, own: Svid, protocol: string): Omit<EventInput, "kind"> {

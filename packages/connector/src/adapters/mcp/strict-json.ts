@@ -173,7 +173,9 @@ class Scan {
     }
     this.#at += 1;
     const source = this.#text.slice(start, this.#at);
-    return escaped ? String(parse(source)) : source.slice(1, -1);
+    if (!escaped) return source.slice(1, -1);
+    const value = parse(source);
+    return typeof value === "string" ? value : "";
   }
 
   #literal(): void {
