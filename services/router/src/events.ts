@@ -157,6 +157,12 @@ function tunnelEndFacts(end: TunnelEnd): Partial<EventInput> {
       return { outcome: "disconnected", errorCode: "EXPIRED", reason: "The certificate's life is over." };
     case "drained":
       return { outcome: "ok", reason: "The router drained." };
+    case "overflowed":
+      return {
+        outcome: "error",
+        errorCode: "OVERLOADED",
+        reason: "Too many bytes waited for a workload that reads too slowly.",
+      };
     case "no-hello":
       return { outcome: "error", errorCode: "PROTOCOL", reason: "No HELLO came in time." };
   }

@@ -25,6 +25,8 @@ export interface RouterLimits {
   readonly maxStreamsPerTunnel: number;
   /** What may wait for one tunnel: a whole window of every stream that it can have, so that only a grant beyond the windows can overflow it. */
   readonly maxQueuedBytesPerTunnel: number;
+  /** The same over all tunnels: beyond it the tunnel with most is ended. */
+  readonly maxQueuedBytes: number;
   readonly opensPerSecondPerTunnel: number;
   readonly openBurstPerTunnel: number;
   readonly maxServicesPerTunnel: number;
@@ -60,6 +62,7 @@ export const routerLimits: RouterLimits = {
   helloMs: 5_000,
   maxStreamsPerTunnel: 256,
   maxQueuedBytesPerTunnel: 256 * INITIAL_WINDOW_BYTES + 4_194_304,
+  maxQueuedBytes: 536_870_912,
   opensPerSecondPerTunnel: 200,
   openBurstPerTunnel: 400,
   maxServicesPerTunnel: 64,

@@ -160,7 +160,7 @@ test("a head that is too old refuses new dials and new tunnels with that reason,
   const hosted = await host.next();
   now += 16 * 60_000;
   expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "HEAD_STALE" } });
-  await expect(network.connect("other")).rejects.toThrow();
+  await expect(network.connect("other")).rejects.toThrow("tunnel");
   expect(network.router.notAdmittingBecause).toContain("old");
   stream.write("still flows");
   const [chunk]: Buffer[] = await once(hosted, "data", { signal: AbortSignal.timeout(5_000) });

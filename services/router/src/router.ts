@@ -14,6 +14,7 @@ import { MtlsError, createMtlsServer, type MtlsServer, type Peer } from "@sallyp
 import type { Hello } from "@sallyport/proto/tunnel";
 import { PROTOCOL_VERSION } from "@sallyport/tunnel";
 import { BuiltInStreams } from "./built-in/built-in-streams.ts";
+import { QueueGuard } from "./domain/queue-guard.ts";
 import { RouterTunnel } from "./domain/router-tunnel.ts";
 import { Switchboard } from "./domain/switchboard.ts";
 import { tunnelRefused, type Record } from "./events.ts";
@@ -57,6 +58,7 @@ export class Router implements AsyncDisposable {
   readonly #mtls: MtlsServer;
   readonly #port: PublicPort;
   readonly #recordable: TokenBucket;
+  readonly #guard: QueueGuard;
   readonly #closing = new AbortController();
   readonly #unfollow: () => void;
   #unrecorded = 0;
@@ -74,6 +76,7 @@ export class Router implements AsyncDisposable {
       onTrouble,
     });
     this.switchboard = new Switchboard({ policy: mirror.state, builtIns, record, limits: this.#limits });
+    this.#guard = new QueueGuard(() => this.switchboard.tunnels, this.#limits.maxQueuedBytes);
     this.#unfollow = mirror.onChange((change) => this.switchboard.policyChanged(change));
     this.#mtls = createMtlsServer({
       identity,
@@ -196,6 +199,7 @@ export class Router implements AsyncDisposable {
     await this.drain();
     this.#closing.abort();
     this.#unfollow();
+    this.#guard[Symbol.dispose]();
     await this.#mtls[Symbol.asyncDispose]();
   }
 }

@@ -33,6 +33,8 @@ export type TunnelEnd =
   | { readonly kind: "expired" }
   /** The router drains and waited long enough. */
   | { readonly kind: "drained" }
+  /** Too much waited for it while the router had no room. */
+  | { readonly kind: "overflowed" }
   | { readonly kind: "no-hello" };
 
 /** What a tunnel asks of its router. */
@@ -95,6 +97,10 @@ export class RouterTunnel implements TunnelPort {
     };
     this.outlet = new FrameChannel(init.carrier, this, { maxQueuedBytes: init.maxQueuedBytes });
     this.sendControl({ message: { $case: "hello", value: init.hello } });
+  }
+
+  get queuedBytes(): number {
+    return this.outlet.queuedBytes;
   }
 
   get streams(): number {
@@ -204,6 +210,11 @@ export class RouterTunnel implements TunnelPort {
   /** The deny-list names this identity: its bytes stop now, in both directions. */
   revoke(reason: string): void {
     this.#end({ kind: "revoked", reason }, WireCode.revoked);
+  }
+
+  overflow(): void {
+    this.#over({ kind: "overflowed" }, { kind: "gone" });
+    this.outlet.abort(WireCode.limit);
   }
 
   /** After a drain. */

@@ -50,8 +50,8 @@ function circuits(): { readonly legs: ReadonlyMap<number, Leg>; readonly sinks: 
 type Relay = Pick<Splice, "relay"> & Partial<Pick<Splice, "endBatch">>;
 
 /** Feeds chunks as a channel would; the verdicts in order, and a violation ends it. */
-function feed(relay: Relay, legs: ReadonlyMap<number, Leg>, chunks: readonly Buffer[]): readonly (Relayed | string)[] {
-  const verdicts: (Relayed | string)[] = [];
+function feed(relay: Relay, legs: ReadonlyMap<number, Leg>, chunks: readonly Buffer[]): readonly string[] {
+  const verdicts: string[] = [];
   const decoder = new FrameDecoder((type, _flags, streamId, chunk, start, end) => {
     const leg = legs.get(streamId);
     if (leg === undefined) throw new Error(`no leg ${streamId}`);

@@ -3,7 +3,7 @@ import { Kvm, type KV } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
 import { DENY_LIST_TYPE, HEAD_TYPE, PolicyState } from "@sallyport/policy-engine";
 import { SignedEnvelope, Slice } from "@sallyport/proto/policy";
-import { createLogger } from "@sallyport/service";
+import { createLogger, retry } from "@sallyport/service";
 import { createTestAuthority, natsServer } from "@sallyport/testing";
 import { expect, test } from "vitest";
 import { PolicyMirror } from "../store/policy-mirror.ts";
@@ -19,8 +19,13 @@ function keyOf(envelope: SignedEnvelope): string {
   return `slice.${Slice.decode(envelope.payload).service}`;
 }
 
+/** Again where the bus does not take it: JetStream needs a moment after its server came back. */
 async function put(bucket: KV, envelopes: readonly SignedEnvelope[]): Promise<void> {
-  for (const envelope of envelopes) await bucket.put(keyOf(envelope), SignedEnvelope.encode(envelope).finish());
+  const signal = AbortSignal.timeout(15_000);
+  for (const envelope of envelopes) {
+    const write = (): Promise<number> => bucket.put(keyOf(envelope), SignedEnvelope.encode(envelope).finish());
+    await retry(write, { firstMs: 20, maxMs: 200, signal });
+  }
 }
 
 async function until(mirror: PolicyMirror, isSo: () => boolean): Promise<void> {
