@@ -13,7 +13,7 @@ import {
   tellStory,
   throughSallyport,
 } from "@sallyport/first-light";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { openTestStage, type TestStage } from "../network/test-stage.ts";
 
 let booted: TestStage;
@@ -22,9 +22,7 @@ let stage: Stage;
 beforeAll(async () => {
   booted = await openTestStage();
   stage = booted.stage;
-});
-afterAll(async () => {
-  await booted[Symbol.asyncDispose]();
+  return () => booted[Symbol.asyncDispose]();
 });
 
 /** Every regular file below a folder. */

@@ -25,7 +25,7 @@ import {
   unreachableService,
   welcomeBack,
 } from "@sallyport/first-light";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { applyPolicyVariant } from "../network/policy-variant.ts";
 import { openTestStage, type TestStage } from "../network/test-stage.ts";
 
@@ -35,9 +35,7 @@ let stage: Stage;
 beforeAll(async () => {
   booted = await openTestStage();
   stage = booted.stage;
-});
-afterAll(async () => {
-  await booted[Symbol.asyncDispose]();
+  return () => booted[Symbol.asyncDispose]();
 });
 
 async function tellAll(): Promise<readonly string[]> {

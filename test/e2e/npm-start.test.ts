@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { access, cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { surveySockets } from "@sallyport/first-light";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { checkout, storyFolder } from "../network/test-stage.ts";
 import { type TemporaryHome, temporaryHome } from "../network/temporary-home.ts";
 
@@ -12,9 +12,7 @@ let home: TemporaryHome;
 
 beforeAll(async () => {
   home = await temporaryHome();
-});
-afterAll(async () => {
-  await home[Symbol.asyncDispose]();
+  return () => home[Symbol.asyncDispose]();
 });
 
 interface Started {
