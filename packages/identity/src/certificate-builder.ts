@@ -109,9 +109,14 @@ function timeOf(value: Date): pkijs.Time {
 }
 
 function nameOf(commonName: string | null): pkijs.RelativeDistinguishedNames {
-  if (commonName === null) return new pkijs.RelativeDistinguishedNames();
+  if (commonName === null) return emptyName();
   const attribute = new pkijs.AttributeTypeAndValue({ type: oids.commonName, value: new asn1js.Utf8String({ value: commonName }) });
   return new pkijs.RelativeDistinguishedNames({ typesAndValues: [attribute] });
+}
+
+/** An empty SEQUENCE. pkijs itself would put an empty SET in it, which RFC 5280 does not allow. */
+export function emptyName(): pkijs.RelativeDistinguishedNames {
+  return readName(Buffer.from("3000", "hex"));
 }
 
 function readName(der: Uint8Array): pkijs.RelativeDistinguishedNames {

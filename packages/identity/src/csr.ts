@@ -1,6 +1,7 @@
 import { sign, verify, type KeyObject } from "node:crypto";
 import * as asn1js from "asn1js";
 import * as pkijs from "pkijs";
+import { emptyName } from "./certificate-builder.ts";
 import { DerReader, oidOf, tags } from "./der.ts";
 import { IdentityError } from "./errors.ts";
 import { publicKeyOf, spkiOf } from "./keys.ts";
@@ -13,6 +14,7 @@ const attributesTag = 0xa0;
 export async function createCsr(privateKey: KeyObject): Promise<Buffer> {
   const request = new pkijs.CertificationRequest();
   request.version = 0;
+  request.subject = emptyName();
   request.subjectPublicKeyInfo = pkijs.PublicKeyInfo.fromBER(new Uint8Array(spkiOf(privateKey)).buffer);
   request.attributes = [];
   request.signatureAlgorithm = new pkijs.AlgorithmIdentifier({ algorithmId: oids.ecdsaWithSha256 });

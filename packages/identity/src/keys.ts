@@ -1,8 +1,9 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign as signBytes, verify, type KeyObject } from "node:crypto";
 import { IdentityError } from "./errors.ts";
 
-/** The order of X9.62's uncompressed P-256 point in a SubjectPublicKeyInfo: 65 bytes at the end. */
 const coordinateBytes = 32;
+/** A P-256 SubjectPublicKeyInfo (RFC 5480 §2) up to its point, and the mark of an uncompressed one. */
+const p256Prefix = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
 
 /** A fresh P-256 pair. */
 export function generateKeyPair(): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
@@ -20,24 +21,20 @@ export function spkiOf(key: KeyObject): Buffer {
  * @throws {IdentityError} PUBLIC_KEY_UNSUPPORTED
  */
 export function publicKeyOf(spki: Uint8Array): KeyObject {
-  const key = readPublicKey(spki);
-  const isP256 = key.asymmetricKeyType === "ec" && key.asymmetricKeyDetails?.namedCurve === "prime256v1";
-  // OpenSSL also reads compressed points, explicit parameters and trailing bytes: a second spelling of one key.
-  if (!isP256 || !spkiOf(key).equals(spki)) throw new IdentityError("PUBLIC_KEY_UNSUPPORTED", "Only P-256 keys with an uncompressed point are accepted.");
-  return key;
-}
-
-function readPublicKey(spki: Uint8Array): KeyObject {
+  // OpenSSL would also read compressed points and explicit parameters: further spellings of the same key.
+  const isP256 = spki.length === p256Prefix.length + 2 * coordinateBytes && p256Prefix.equals(spki.subarray(0, p256Prefix.length));
+  if (!isP256) throw new IdentityError("PUBLIC_KEY_UNSUPPORTED", "Only P-256 keys with an uncompressed point are accepted.");
   try {
     return createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
   } catch (cause) {
-    throw new IdentityError("PUBLIC_KEY_UNSUPPORTED", "The public key cannot be read.", { cause });
+    throw new IdentityError("PUBLIC_KEY_UNSUPPORTED", "The public key is not a point of P-256.", { cause });
   }
 }
 
 /** RFC 7638 thumbprint of a P-256 key: base64url of SHA-256 over its canonical JWK. */
 export function thumbprint(spki: Uint8Array): string {
-  const point = spkiOf(publicKeyOf(spki)).subarray(-2 * coordinateBytes);
+  publicKeyOf(spki);
+  const point = Buffer.from(spki).subarray(-2 * coordinateBytes);
   const x = point.subarray(0, coordinateBytes).toString("base64url");
   const y = point.subarray(coordinateBytes).toString("base64url");
   return createHash("sha256").update(`{"crv":"P-256","kty":"EC","x":"${x}","y":"${y}"}`).digest("base64url");
