@@ -59,7 +59,7 @@ describe("flattenArguments", () => {
 
   it("has no number for what a whole number of 64 bits cannot hold exactly", () => {
     const flat = flattenArguments({ big: 2 ** 53, part: 0.5, zero: -0, edge: 2 ** 53 - 1 });
-    expect(flat).toMatchObject({ kind: "flat", numbers: { "#": 4, zero: 0, edge: 2 ** 53 - 1 } });
+    expect(flat.kind === "flat" && flat.numbers).toEqual({ "#": 4, zero: 0, edge: 2 ** 53 - 1 });
   });
 
   it.each([
