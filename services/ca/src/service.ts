@@ -67,7 +67,7 @@ export function addCertificateAuthority(grpc: GrpcServer, authority: Authority):
 async function open(config: CaConfig, onTorn: (bytes: number) => void): Promise<Opened> {
   const keyEncryptionKey = await readKeyEncryptionKey(config.keyEncryptionKeyFile);
   const state = await loadSigningState({ stateDir: config.stateDir, trustDomain: config.trustDomain, keyEncryptionKey });
-  const log = await IssuanceLog.open(join(config.stateDir, "issuance.log"), onTorn);
+  const log = await IssuanceLog.open(join(config.stateDir, "issuance.log"), { onTorn });
   const authority = new Authority(state, log);
   const early: Issuance[] = [];
   const stopKeeping = authority.onIssued((issuance) => early.push(issuance));

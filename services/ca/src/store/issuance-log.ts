@@ -1,4 +1,4 @@
-import { open, type FileHandle } from "node:fs/promises";
+import * as fs from "node:fs/promises";
 import { dirname } from "node:path";
 import type { IssuanceRecord } from "../domain/authority.ts";
 import type { Issuance, NewIssuance } from "../domain/issuance.ts";
@@ -7,10 +7,25 @@ import { encodeLine } from "./issuance-line.ts";
 import { recoverLog, type LogEnd } from "./recover-log.ts";
 
 type State =
-  | { readonly kind: "open"; readonly file: FileHandle; readonly end: LogEnd }
+  | { readonly kind: "open"; readonly file: LogFile; readonly end: LogEnd }
   /** A write failed: what is on disk is unknown until the log is read again. */
   | { readonly kind: "unknown"; readonly end: LogEnd }
   | { readonly kind: "closed"; readonly end: LogEnd };
+
+/** What appending needs of a file. */
+export interface LogFile {
+  appendFile(bytes: Uint8Array): Promise<void>;
+  datasync(): Promise<void>;
+  truncate(length: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface IssuanceLogOptions {
+  /** Told how many bytes of a torn tail were cut off. */
+  readonly onTorn?: (bytes: number) => void;
+  /** Opens the file for appending. Default: the disk. */
+  readonly openFile?: (path: string) => Promise<LogFile>;
+}
 
 interface Waiting {
   readonly issuance: NewIssuance;
@@ -29,24 +44,26 @@ const maxWaiting = 1000;
  */
 export class IssuanceLog implements IssuanceRecord, AsyncDisposable {
   readonly #path: string;
+  readonly #openFile: (path: string) => Promise<LogFile>;
   #state: State;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | null = null;
 
-  private constructor(path: string, state: State) {
+  private constructor(path: string, openFile: (path: string) => Promise<LogFile>, state: State) {
     this.#path = path;
+    this.#openFile = openFile;
     this.#state = state;
   }
 
   /**
    * Opens or creates the log; a torn tail is cut off.
-   * @param onTorn told how many bytes were cut
    * @throws {CaError} LOG_CORRUPT
    */
-  static async open(path: string, onTorn: (bytes: number) => void = () => undefined): Promise<IssuanceLog> {
-    const state = await openAtEnd(path);
-    if (state.tornBytes > 0) onTorn(state.tornBytes);
-    return new IssuanceLog(path, { kind: "open", file: state.file, end: state.end });
+  static async open(path: string, options: IssuanceLogOptions = {}): Promise<IssuanceLog> {
+    const { onTorn, openFile = openForAppending } = options;
+    const { file, end, tornBytes } = await openAtEnd(path, openFile);
+    if (tornBytes > 0) onTorn?.(tornBytes);
+    return new IssuanceLog(path, openFile, { kind: "open", file, end });
   }
 
   get length(): number {
@@ -109,27 +126,39 @@ export class IssuanceLog implements IssuanceRecord, AsyncDisposable {
     return issuances;
   }
 
-  async #ready(): Promise<{ readonly file: FileHandle; readonly end: LogEnd }> {
+  async #ready(): Promise<{ readonly file: LogFile; readonly end: LogEnd }> {
     if (this.#state.kind === "closed") throw unavailable("the log is closed");
     if (this.#state.kind === "open") return this.#state;
-    const { file, end } = await openAtEnd(this.#path);
+    const { file, end } = await openAtEnd(this.#path, this.#openFile);
     this.#state = { kind: "open", file, end };
     return this.#state;
   }
 }
 
-async function openAtEnd(path: string): Promise<{ readonly file: FileHandle; readonly end: LogEnd; readonly tornBytes: number }> {
+async function openAtEnd(
+  path: string,
+  openFile: (path: string) => Promise<LogFile>,
+): Promise<{ readonly file: LogFile; readonly end: LogEnd; readonly tornBytes: number }> {
   const end = await recoverLog(path);
-  const file = await open(path, "a", 0o600);
-  await file.truncate(end.bytes);
-  await file.datasync();
-  await syncDirectory(dirname(path));
+  const file = await openFile(path);
+  try {
+    await file.truncate(end.bytes);
+    await file.datasync();
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
   return { file, end: { ...end, tornBytes: 0 }, tornBytes: end.tornBytes };
+}
+
+function openForAppending(path: string): Promise<LogFile> {
+  return fs.open(path, "a", 0o600);
 }
 
 /** A new file is durable only with its folder's entry. */
 async function syncDirectory(path: string): Promise<void> {
-  await using directory = await open(path, "r");
+  await using directory = await fs.open(path, "r");
   await directory.sync();
 }
 
