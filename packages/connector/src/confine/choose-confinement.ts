@@ -46,6 +46,18 @@ export async function chooseConfinement(needs: ConfinementNeeds): Promise<Confin
   });
 }
 
+/** No file below a secret folder can be read, every file of the command can. Paths are parameters, never part of the text. */
+const probeScript = String.raw`
+cd "$1" && test -x "$2" || exit 1
+shift 2
+while [ "$1" != -- ]; do
+  [ -z "$(find "$1" -type f -readable -print -quit 2>/dev/null)" ] || exit 2
+  shift
+done
+shift
+for file; do test -r "$file" || exit 3; done
+`;
+
 /** Where `command` is, as the shell would find it. Throws COMMAND_NOT_FOUND. */
 export async function findCommand(command: string, path: string, workingFolder: string): Promise<string> {
   const folders = command.includes("/")
@@ -65,18 +77,9 @@ export async function findCommand(command: string, path: string, workingFolder: 
 async function isPossible(candidate: Confinement, needs: ConfinementNeeds): Promise<boolean> {
   await using home = await createPrivateHome(needs.service, ownerOf(candidate));
   const folders: ConfinementFolders = { home: home.path, secret: needs.secret, writable: needs.writable };
-  // Positional parameters: no path is ever part of the script's text.
-  const script = 'cd "$1" && test -x "$2" && shift 2 && for file; do test -r "$file" || exit 1; done';
-  const check = [
-    "/bin/sh",
-    "-c",
-    script,
-    "sallyport-probe",
-    needs.workingFolder,
-    needs.command,
-    ...(await filesIn(needs)),
-  ];
-  return await runsWell(confinedCommand(candidate, folders, needs.network, check));
+  const { workingFolder, command, secret } = needs;
+  const check = ["/bin/sh", "-c", probeScript, "sallyport-probe", workingFolder, command, ...secret, "--"];
+  return await runsWell(confinedCommand(candidate, folders, needs.network, [...check, ...(await filesIn(needs))]));
 }
 
 /** Arguments that name something which exists: a script, a folder to serve. */

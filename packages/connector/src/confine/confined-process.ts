@@ -72,6 +72,11 @@ export class ConfinedProcess implements AsyncDisposable {
     return new ConfinedProcess(child, home, options.graceMs ?? 1_000);
   }
 
+  /** HOME of the process, while it runs. */
+  get home(): string {
+    return this.#home.path;
+  }
+
   get pid(): number | undefined {
     return this.#child.pid;
   }

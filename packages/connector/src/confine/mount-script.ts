@@ -53,5 +53,6 @@ while [ "$1" != -- ]; do
   shift 2
 done
 shift
+unset PWD OLDPWD
 exec "$@"
 `;
