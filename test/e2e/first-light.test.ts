@@ -178,14 +178,14 @@ describe("each step is red when its fault is there", () => {
 
   test("audited: a row of something that did not happen", async () => {
     const { audit } = stage.network.admin;
-    const row = { what: "a call of get-env", filter: { kind: "call.finished", tool: "get-env" }, fields: {} };
+    const row = { what: "a call of get-tiny-image", filter: { kind: "call.finished", tool: "get-tiny-image" }, fields: {} };
     const step = audited({
       search: (request) => audit.search(request),
       rows: [row],
       sinceUnixMs: 0,
       patienceMs: 1_000,
     });
-    await expect(step).rejects.toThrow("a call of get-env is not on record");
+    await expect(step).rejects.toThrow("a call of get-tiny-image is not on record");
   });
 
   test("audited: a record that loses one row", async () => {
