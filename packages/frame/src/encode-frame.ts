@@ -34,10 +34,7 @@ export function dataRunBytes(payloadBytes: number): number {
   return payloadBytes + Math.ceil(payloadBytes / MAX_PAYLOAD_BYTES) * HEADER_BYTES;
 }
 
-/**
- * The next `payloadBytes` of `pieces` as consecutive full DATA frames in one buffer: so that they leave in one write.
- * Takes from the first piece at `offset`; the pieces must hold at least `payloadBytes` from there on.
- */
+/** As `writeDataRun`, in a buffer of its own. */
 export function encodeDataRun(
   streamId: number,
   pieces: readonly Uint8Array[],
@@ -45,6 +42,21 @@ export function encodeDataRun(
   payloadBytes: number,
 ): Buffer {
   const run = Buffer.allocUnsafe(dataRunBytes(payloadBytes));
+  writeDataRun(run, streamId, pieces, offset, payloadBytes);
+  return run;
+}
+
+/**
+ * Writes the next `payloadBytes` of `pieces` to `run` as consecutive full DATA frames, the last one perhaps shorter: so that they leave in one write.
+ * Takes from the first piece at `offset`; the pieces must hold at least `payloadBytes` from there on, and `run` dataRunBytes(payloadBytes).
+ */
+export function writeDataRun(
+  run: Buffer,
+  streamId: number,
+  pieces: readonly Uint8Array[],
+  offset: number,
+  payloadBytes: number,
+): void {
   let index = 0;
   let from = offset;
   let at = 0;
@@ -67,7 +79,6 @@ export function encodeDataRun(
     }
     left -= framePayload;
   }
-  return run;
 }
 
 function encodeU32Frame(type: number, streamId: number, value: number): Buffer {

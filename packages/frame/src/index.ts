@@ -7,6 +7,7 @@ export {
   encodePing,
   encodeReset,
   encodeWindow,
+  writeDataRun,
 } from "./encode-frame.ts";
 export { FrameDecoder, type FrameSink } from "./frame-decoder.ts";
 export { FrameError, type FrameErrorCode } from "./frame-error.ts";

@@ -11,11 +11,8 @@ export interface FrameChannelOptions {
   readonly maxQueuedBytes?: number;
   /** From here on the channel is `congested`. Default 256 KiB. */
   readonly highWaterBytes?: number;
-  /**
-   * What the carrier is given at most, beyond one entry; the rest stays where it can be dropped. Default 64 KiB; at least the carrier's own high water
-   * mark, below which it would not tell when it is empty.
-   */
-  readonly carrierBytes?: number;
+  /** What the carrier is given at once, beyond one entry; the rest stays where it can be dropped. Default 128 KiB. */
+  readonly batchBytes?: number;
   /** For queued frames to leave after `close`. Default 2,000. */
   readonly closeGraceMs?: number;
   /** How often the peer may send the frames that cost more than their bytes. Default DEFAULT_FRAME_RATES. */
@@ -24,20 +21,16 @@ export interface FrameChannelOptions {
 
 export type ResolvedFrameChannelOptions = Required<FrameChannelOptions>;
 
-export function resolveFrameChannelOptions(
-  options: FrameChannelOptions,
-  carrierHighWaterBytes: number,
-): ResolvedFrameChannelOptions {
-  const { carrierBytes = 65_536, ...others } = options;
+export function resolveFrameChannelOptions(options: FrameChannelOptions): ResolvedFrameChannelOptions {
   return {
     pingIntervalMs: 2000,
     deadAfterMs: 5000,
     stalledAfterMs: 15_000,
     maxQueuedBytes: 16_777_216,
     highWaterBytes: 262_144,
-    carrierBytes: Math.max(carrierBytes, carrierHighWaterBytes),
+    batchBytes: 131_072,
     closeGraceMs: 2000,
     rates: DEFAULT_FRAME_RATES,
-    ...others,
+    ...options,
   };
 }

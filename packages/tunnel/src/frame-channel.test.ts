@@ -62,7 +62,7 @@ test("a channel is congested from the high water on, and tells when it no longer
   let drained = 0;
   const { channel, peer } = channelAndPeer(
     { onDrain: () => (drained += 1) },
-    { highWaterBytes: 400_000, carrierBytes: 1 },
+    { highWaterBytes: 400_000, batchBytes: 1 },
   );
   peer.stopReading();
   while (!channel.congested) channel.forward(data(1, 10_000));
@@ -77,7 +77,7 @@ test("a channel is congested from the high water on, and tells when it no longer
 });
 
 test("dropping a stream takes its queued frames and no other's", async () => {
-  const { channel, peer } = channelAndPeer({}, { carrierBytes: 1 });
+  const { channel, peer } = channelAndPeer({}, { batchBytes: 1 });
   peer.stopReading();
   channel.forward(Buffer.concat([data(9, 16_376), data(9, 16_376)]));
   channel.forward(data(9, 16_376));
@@ -120,7 +120,7 @@ test("an abort says why, without the bytes that were queued", async () => {
 });
 
 test("a close sends what is queued first", async () => {
-  const { channel, peer } = channelAndPeer({}, { carrierBytes: 1 });
+  const { channel, peer } = channelAndPeer({}, { batchBytes: 1 });
   for (let id = 1; id < 100; id += 2) channel.forward(data(id, 5000));
   channel.close();
   for (let id = 1; id < 100; id += 2) expect((await peer.next(FrameType.data)).streamId).toBe(id);

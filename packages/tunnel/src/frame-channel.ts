@@ -2,28 +2,35 @@
  * A carrier (any Duplex, in the product a TLS socket) seen as frames.
  *
  * Inbound: carrier 'data' → FrameDecoder → PING and GOAWAY here, everything else to the handler, then `onBatchEnd` once per chunk.
- * Outbound: writeFrame/forward → OutboundQueue → at flush as many whole frames as the carrier takes, in one corked write.
+ * Outbound: writeFrame, writeData, forward → OutboundQueue → at flush a batch of whole frames, in one corked write.
  *
- * C1. The carrier holds little (`carrierBytes`), the queue the rest: what is queued can still be dropped or overtaken.
+ * C1. The carrier holds one batch (`batchBytes`), the queue the rest: what is queued can still be dropped or overtaken.
  * C2. `queuedBytes` never passes `maxQueuedBytes`: the channel ends instead.
  * C3. One terminal path, `#settle`. After it nothing is read, written or reported but one `onEnd`, which never comes from inside a call of the owner.
  * C4. What waits in a congested channel costs memory in proportion to its bytes: small frames are packed.
  * C5. What the handler throws ends this channel, not the process.
+ * C6. A socket has copied what it was given when it calls back; another Duplex may pass the same bytes on. Only a socket's buffers are used again.
+ * C7. A large entry begins where a TLS record begins: full frames then travel one to a record, and arrive uncut. So a batch ends before a large entry
+ *     that smaller ones have put out of step; the next begins when the carrier has taken it.
  */
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import {
   FrameDecoder,
   FrameError,
   FrameType,
   HEADER_BYTES,
+  MAX_FRAME_BYTES,
   MAX_PAYLOAD_BYTES,
   PING_ACK,
   WireCode,
+  dataRunBytes,
   encodeFrame,
   encodeGoaway,
   encodePing,
   setU32,
   u32At,
+  writeDataRun,
 } from "@sallyport/frame";
 import { type ChannelEnd, goawayCodeOf } from "./channel-end.ts";
 import {
@@ -35,6 +42,7 @@ import { FrameBudget } from "./frame-budget.ts";
 import type { FrameHandler } from "./frame-handler.ts";
 import { Liveness } from "./liveness.ts";
 import { OutboundQueue } from "./outbound-queue.ts";
+import { RUN_BYTES, RunBuffers } from "./run-buffers.ts";
 import { TunnelError } from "./tunnel-error.ts";
 
 type ChannelState =
@@ -45,6 +53,14 @@ type ChannelState =
 
 /** For a GOAWAY to leave, behind what the carrier holds already, before the carrier is destroyed. */
 const GOAWAY_GRACE_MS = 250;
+
+/** Four full frames: what `writeData` takes at once. */
+export const MAX_RUN_PAYLOAD_BYTES: number = RUN_BYTES - (RUN_BYTES / MAX_FRAME_BYTES) * HEADER_BYTES;
+
+/** Entries from here on are worth a batch of their own (C7). */
+const LARGE_ENTRY_BYTES = 8192;
+
+const runBuffers = new RunBuffers();
 
 export class FrameChannel {
   readonly end: Promise<ChannelEnd>;
@@ -60,10 +76,19 @@ export class FrameChannel {
     this.#flushScheduled = false;
     this.flush();
   };
+  // C6
+  readonly #carrierCopies: boolean;
+  readonly #inFlight: Buffer[] = [];
+  readonly #onWritten = (error?: Error | null): void => {
+    const frames = this.#inFlight.shift();
+    if (error || frames === undefined) return; // The carrier reports its failure itself.
+    if (this.#carrierCopies) runBuffers.giveBack(frames);
+    if (this.#inFlight.length === 0) this.flush();
+  };
   #state: ChannelState = { kind: "open" };
   #flushScheduled = false;
   #congested = false;
-  #stalledSince: number | null = null;
+  #handedOverAt = 0;
   #pingNumber = 0;
   #pingSentAt = 0;
   #roundTripMs: number | null = null;
@@ -73,8 +98,9 @@ export class FrameChannel {
     this.end = ended.promise;
     this.#resolveEnd = ended.resolve;
     this.#carrier = carrier;
+    this.#carrierCopies = carrier instanceof Socket;
     this.#handler = handler;
-    this.#options = resolveFrameChannelOptions(options, carrier.writableHighWaterMark);
+    this.#options = resolveFrameChannelOptions(options);
     const now = performance.now();
     this.#budget = new FrameBudget(this.#options.rates, now);
     this.#liveness = new Liveness(
@@ -93,7 +119,6 @@ export class FrameChannel {
     if (carrier.destroyed)
       this.#settle({ kind: "failed", cause: carrier.errored ?? new Error("The carrier was closed before.") });
     carrier.on("data", this.#onData);
-    carrier.on("drain", () => this.flush());
     carrier.on("end", () => this.#onCarrierEnd());
     carrier.on("error", (cause: Error) => this.#settle({ kind: "failed", cause }));
     carrier.on("close", () => this.#settle({ kind: "failed", cause: new Error("The carrier closed without an end.") }));
@@ -132,21 +157,22 @@ export class FrameChannel {
     this.#afterPush();
   }
 
-  /** Hands to the carrier as many frames as it takes, in one write. */
+  /**
+   * Queues bytes of a stream as DATA frames: the next `payloadBytes` of `pieces`, from `offset` in the first one. They are copied; at most
+   * MAX_RUN_PAYLOAD_BYTES at once.
+   */
+  writeData(streamId: number, pieces: readonly Uint8Array[], offset: number, payloadBytes: number): void {
+    if (this.#state.kind !== "open") return;
+    const runBytes = dataRunBytes(payloadBytes);
+    const run = this.#carrierCopies ? runBuffers.take(runBytes) : Buffer.allocUnsafe(runBytes);
+    writeDataRun(run, streamId, pieces, offset, payloadBytes);
+    this.forward(run);
+  }
+
+  /** Hands a batch of whole frames to the carrier, in one write, unless it still has one; then the next follows by itself. */
   flush(): void {
     if (this.#state.kind === "ended") return;
-    if (this.#queue.bytes > 0 && this.#carrier.writableLength < this.#options.carrierBytes) {
-      this.#carrier.cork();
-      while (this.#carrier.writableLength < this.#options.carrierBytes) {
-        const frames = this.#queue.shift();
-        if (frames === null) break;
-        this.#carrier.write(frames);
-      }
-      this.#carrier.uncork();
-      const now = performance.now();
-      this.#liveness.sent(now);
-      this.#stalledSince = this.#carrier.writableLength > 0 ? now : null;
-    }
+    if (this.#queue.bytes > 0 && this.#inFlight.length === 0) this.#handOver();
     if (this.#congested && this.queuedBytes <= this.#options.highWaterBytes / 2) {
       this.#congested = false;
       this.#reportDrain();
@@ -178,7 +204,7 @@ export class FrameChannel {
   }
 
   /**
-   * Now: nothing more is read, what is queued is dropped, and the peer is told `code`. What the carrier holds already (`carrierBytes`) may still leave
+   * Now: nothing more is read, what is queued is dropped, and the peer is told `code`. What the carrier holds already (`batchBytes`) may still leave
    * before that; after 250 ms the carrier is destroyed at the latest.
    */
   abort(code: number): void {
@@ -260,10 +286,26 @@ export class FrameChannel {
     }
   }
 
+  /** C1, C7 */
+  #handOver(): void {
+    const carrier = this.#carrier;
+    carrier.cork();
+    for (let batchBytes = 0; batchBytes < this.#options.batchBytes; ) {
+      const next = this.#queue.next;
+      if (next === null || (next.length >= LARGE_ENTRY_BYTES && batchBytes % MAX_FRAME_BYTES !== 0)) break;
+      this.#queue.shift();
+      batchBytes += next.length;
+      this.#inFlight.push(next);
+      carrier.write(next, this.#onWritten);
+    }
+    carrier.uncork();
+    this.#handedOverAt = performance.now();
+    this.#liveness.sent(this.#handedOverAt);
+  }
+
   #checkStall(now: number): void {
-    if (this.#stalledSince === null || this.#carrier.writableLength === 0) return;
-    const stalledMs = now - this.#stalledSince;
-    if (stalledMs > this.#options.stalledAfterMs) this.#settle({ kind: "stalled", stalledMs });
+    const stalledMs = now - this.#handedOverAt;
+    if (this.#inFlight.length > 0 && stalledMs > this.#options.stalledAfterMs) this.#settle({ kind: "stalled", stalledMs });
   }
 
   #onCarrierEnd(): void {

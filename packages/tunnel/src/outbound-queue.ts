@@ -40,6 +40,11 @@ export class OutboundQueue {
     this.#bytes += frame.length;
   }
 
+  /** What `shift` would take. */
+  get next(): Buffer | null {
+    return this.#urgent[0] ?? this.#entries[this.#head] ?? null;
+  }
+
   shift(): Buffer | null {
     const taken = this.#urgent.shift() ?? this.#shiftEntry();
     if (taken !== null) this.#bytes -= taken.length;

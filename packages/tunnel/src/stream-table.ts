@@ -9,7 +9,6 @@ import {
   FrameType,
   MAX_OPENING_PAYLOAD_BYTES,
   WireCode,
-  encodeDataRun,
   encodeReset,
   encodeWindow,
   wireCodeName,
@@ -169,7 +168,7 @@ export class StreamTable implements StreamPort, OfferPort {
   }
 
   sendData(streamId: number, pieces: readonly Uint8Array[], offset: number, payloadBytes: number): void {
-    this.#channel.forward(encodeDataRun(streamId, pieces, offset, payloadBytes));
+    this.#channel.writeData(streamId, pieces, offset, payloadBytes);
   }
 
   sendWindow(streamId: number, creditBytes: number): void {

@@ -9,6 +9,7 @@
  */
 import { Duplex } from "node:stream";
 import { Credit, FrameError, INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
+import { MAX_RUN_PAYLOAD_BYTES } from "./frame-channel.ts";
 import { SmallPayloads } from "./small-payloads.ts";
 import { TunnelError } from "./tunnel-error.ts";
 
@@ -30,8 +31,6 @@ const READ_HIGH_WATER_BYTES = 16_384;
 /** What `write` takes before it returns false. */
 const WRITE_HIGH_WATER_BYTES = 65_536;
 const GRANT_STEP_BYTES: number = INITIAL_WINDOW_BYTES / 2;
-/** One turn of one stream, so that a bulk transfer leaves room for the others between its runs of frames. */
-const MAX_RUN_BYTES = 65_536;
 
 interface Outgoing {
   pieces: readonly Uint8Array[];
@@ -112,7 +111,7 @@ export class TunnelStream extends Duplex {
     for (;;) {
       const outgoing = this.#outgoing;
       if (outgoing === null) return;
-      const payloadBytes = Math.min(outgoing.leftBytes, this.#sendCredit.availableBytes, MAX_RUN_BYTES);
+      const payloadBytes = Math.min(outgoing.leftBytes, this.#sendCredit.availableBytes, MAX_RUN_PAYLOAD_BYTES);
       if (payloadBytes === 0) return;
       if (this.#port.congested) {
         this.#port.pumpOnDrain(this);
