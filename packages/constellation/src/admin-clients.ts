@@ -1,3 +1,4 @@
+import type { SvidSource } from "@sallyport/identity";
 import { SvidRenewal, createLogger, grpcChannel, loadBootstrap, remoteIssuer, serviceClient, type GrpcChannel, type ServiceClient } from "@sallyport/service";
 import { AuditServiceService } from "@sallyport/proto/audit";
 import { CertificateAuthorityServiceService } from "@sallyport/proto/ca";
@@ -8,7 +9,7 @@ import { ConstellationError } from "./constellation-error.ts";
 import { KeyFiles } from "./key-files.ts";
 import { stateLayout } from "./layout.ts";
 import { readNetworkFile, type NetworkFile } from "./network-file.ts";
-import { holderId, type ServiceName } from "./roles.ts";
+import { holderId, type HolderName, type ServiceName } from "./roles.ts";
 
 /** The administrator's view of a network: every method of every service, as `/admin/local`. */
 export interface AdminClients extends AsyncDisposable {
@@ -27,18 +28,9 @@ const FIRST_SVID_TIMEOUT_MS = 5_000;
  * @throws ConstellationError STATE_NOT_FOUND, STATE_INVALID, KEY_MISSING, NETWORK_UNREACHABLE
  */
 export async function openAdmin(stateDir: string, options: { readonly signal?: AbortSignal } = {}): Promise<AdminClients> {
-  const layout = stateLayout(stateDir);
-  const network = await readNetworkFile(layout.networkFile);
-  if (network === undefined) {
-    throw new ConstellationError({
-      code: "STATE_NOT_FOUND",
-      message: `there is no network in ${stateDir}`,
-      remedy: "Start one with `sallyport up`, or name its folder with --state.",
-    });
-  }
+  const network = await readNetwork(stateDir);
   const { trustDomain } = network;
-  const keyEncryptionKey = await new KeyFiles(network.keyDir, network.id).read("admin");
-  const bootstrap = await loadBootstrap({ dir: layout.bootstrapDir("admin"), trustDomain, keyEncryptionKey });
+  const bootstrap = await holderBootstrap(stateDir, "admin");
   await using owned = new AsyncDisposableStack();
   const issue = owned.use(remoteIssuer({ caAddress: loopback(network.ports.ca), bootstrap }));
   const identity = owned.use(await firstSvid(issue, network, options.signal)).source;
@@ -59,6 +51,26 @@ export async function openAdmin(stateDir: string, options: { readonly signal?: A
   };
   const kept = owned.move();
   return { network, ...clients, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/**
+ * The bootstrap credential of one of the network's own processes, opened.
+ * @throws ConstellationError STATE_NOT_FOUND, STATE_INVALID, KEY_MISSING; ServiceError BOOTSTRAP_INVALID
+ */
+export async function holderBootstrap(stateDir: string, holder: HolderName): Promise<SvidSource> {
+  const { trustDomain, keyDir, id } = await readNetwork(stateDir);
+  const keyEncryptionKey = await new KeyFiles(keyDir, id).read(holder);
+  return await loadBootstrap({ dir: stateLayout(stateDir).bootstrapDir(holder), trustDomain, keyEncryptionKey });
+}
+
+async function readNetwork(stateDir: string): Promise<NetworkFile> {
+  const network = await readNetworkFile(stateLayout(stateDir).networkFile);
+  if (network !== undefined) return network;
+  throw new ConstellationError({
+    code: "STATE_NOT_FOUND",
+    message: `there is no network in ${stateDir}`,
+    remedy: "Start one with `sallyport up`, or name its folder with --state.",
+  });
 }
 
 async function firstSvid(issue: ReturnType<typeof remoteIssuer>, network: NetworkFile, signal: AbortSignal | undefined): Promise<SvidRenewal> {

@@ -1,4 +1,4 @@
-export { openAdmin } from "./admin-clients.ts";
+export { holderBootstrap, openAdmin } from "./admin-clients.ts";
 export type { AdminClients } from "./admin-clients.ts";
 export { busPermissions } from "./bus-permissions.ts";
 export type { BusPermissions } from "./bus-permissions.ts";
@@ -12,6 +12,8 @@ export { stateLayout } from "./layout.ts";
 export type { StateLayout } from "./layout.ts";
 export { readNetworkFile } from "./network-file.ts";
 export type { NetworkFile } from "./network-file.ts";
+export { holderId, serviceNames } from "./roles.ts";
+export type { HolderName, ServiceName } from "./roles.ts";
 export { startNetwork } from "./start-network.ts";
 export type { Network, Progress, StartOptions } from "./start-network.ts";
 export type { ProcessEvent } from "./supervised-process.ts";

@@ -30,7 +30,7 @@ export interface SupervisedOptions {
   readonly stopGraceMs?: number;
 }
 
-const MAX_FAILED_STARTS = 4;
+const MAX_FAILED_STARTS = 3;
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
 /** One that lived this long starts again with the shortest pause. */
