@@ -5,6 +5,7 @@ import {
   MAX_ARGUMENTS_BYTES,
   MAX_ATTRIBUTES,
   MAX_ATTRIBUTE_BYTES,
+  MAX_CLOCK_AHEAD_MS,
   MAX_RESULT_PREVIEW_BYTES,
   MAX_RULE_IDS,
   MAX_TEXT_BYTES,
@@ -16,13 +17,15 @@ const KIND_PATTERN = /^[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*$/;
 
 /**
  * Refuses an event of a foreign emitter that breaks a rule of `audit.proto`.
+ * @param at when the event arrived
  * @throws {AuditLogError} EVENT_INVALID with `field`
  */
-export function assertEvent(event: Event): void {
+export function assertEvent(event: Event, at: Date): void {
   if (!UUID_PATTERN.test(event.eventId)) throw invalid("event_id", "is a lower-case UUID");
   if (!KIND_PATTERN.test(event.kind)) throw invalid("kind", "has the form `<noun>.<past participle>`");
   if (!(event.timeUnixMs >= 0 && event.timeUnixMs <= MAX_TIME_UNIX_MS))
     throw invalid("time_unix_ms", "is before the year 2200");
+  if (event.timeUnixMs > at.getTime() + MAX_CLOCK_AHEAD_MS) throw invalid("time_unix_ms", "does not lie in the future");
   if (event.emitterId !== "") throw invalid("emitter_id", "is set by the receiver, never by the emitter");
   for (const field of TEXT_FIELDS) assertText(field, event[field], MAX_TEXT_BYTES);
   for (const field of COUNT_FIELDS) if (!(event[field] >= 0)) throw invalid(field, "is not negative");

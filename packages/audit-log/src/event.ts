@@ -7,7 +7,6 @@ import {
   MAX_RESULT_PREVIEW_BYTES,
   MAX_RULE_IDS,
   MAX_TEXT_BYTES,
-  MAX_TIME_UNIX_MS,
 } from "./limits.ts";
 import { uuidV7 } from "./uuid-v7.ts";
 
@@ -62,7 +61,7 @@ export const COUNT_FIELDS: readonly FieldOf<number>[] = [
 export function completeEvent(input: EventInput, vantage: string, nowUnixMs: number): Event {
   const event = Event.fromPartial({ vantage, ...input });
   event.eventId ||= uuidV7(nowUnixMs);
-  event.timeUnixMs = Math.min(wholeCount(event.timeUnixMs) || nowUnixMs, MAX_TIME_UNIX_MS);
+  event.timeUnixMs = Math.min(wholeCount(event.timeUnixMs) || nowUnixMs, nowUnixMs);
   event.emitterId = "";
   for (const field of TEXT_FIELDS) event[field] = cutText(event[field], MAX_TEXT_BYTES);
   for (const field of COUNT_FIELDS) event[field] = wholeCount(event[field]);

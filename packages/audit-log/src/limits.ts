@@ -17,4 +17,9 @@ export const MAX_ATTRIBUTES = 32;
 export const MAX_ATTRIBUTE_BYTES = 256;
 /** Latest `time_unix_ms` that a record may name: 2200-01-01T00:00:00Z, inside the range of every store. */
 export const MAX_TIME_UNIX_MS = 7_258_118_400_000;
+/**
+ * How far an event's time may lie ahead of the time at which its block arrived. Beyond, it would stand before everybody else's events in a
+ * search for the newest; an emitter whose clock is wrong by more has no valid SVID either.
+ */
+export const MAX_CLOCK_AHEAD_MS = 600_000;
 export const EPOCH_PATTERN: RegExp = /^[0-9a-f]{32}$/;

@@ -117,6 +117,7 @@ describe("a block", () => {
     ["event_id", { eventId: "1" }],
     ["kind", { kind: "Call" }],
     ["time_unix_ms", { timeUnixMs: -1 }],
+    ["time_unix_ms", { timeUnixMs: Date.now() + 3_600_000 }],
     ["arguments_json", { argumentsJson: "x".repeat(4_097) }],
     ["result_preview", { resultPreview: "ü".repeat(513) }],
     ["reason", { reason: "x".repeat(1_025) }],

@@ -30,7 +30,7 @@ export function verifyBlock(signed: SignedBlock, bundle: TrustBundle, at: Date):
   if (!merkleRoot(block.events).equals(block.merkleRoot)) {
     throw new AuditLogError("MERKLE_ROOT_MISMATCH", "The events are not those under the signed root");
   }
-  const events = block.events.map((bytes, index) => decodeEvent(bytes, index));
+  const events = block.events.map((bytes, index) => decodeEvent(bytes, index, at));
   for (const event of events) event.emitterId = signer.identity.id.uri;
   return { block, events, signer };
 }
@@ -80,7 +80,7 @@ function malformed(field: string, expected: string): AuditLogError {
   return new AuditLogError("BLOCK_MALFORMED", `\`${field}\` of a block is ${expected}`, { field });
 }
 
-function decodeEvent(bytes: Buffer, index: number): Event {
+function decodeEvent(bytes: Buffer, index: number, at: Date): Event {
   if (bytes.length > MAX_EVENT_BYTES) {
     throw new AuditLogError(
       "BLOCK_LIMIT_EXCEEDED",
@@ -93,6 +93,6 @@ function decodeEvent(bytes: Buffer, index: number): Event {
   } catch (cause) {
     throw new AuditLogError("EVENT_INVALID", `Event ${index} is not an Event`, { cause });
   }
-  assertEvent(event);
+  assertEvent(event, at);
   return event;
 }

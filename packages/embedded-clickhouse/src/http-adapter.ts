@@ -20,9 +20,12 @@ export interface AdapterTokens {
 }
 
 export function createHttpAdapter(engine: Engine, tokens: AdapterTokens): Server {
-  return createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 60_000 }, (request, response) => {
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 60_000 }, (request, response) => {
     answer(engine, tokens, request, response).catch((error: unknown) => refuse(response, error));
   });
+  // An idle connection that this side ended could meet the client's next request on its way.
+  server.keepAliveTimeout = 0;
+  return server;
 }
 
 async function answer(

@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { AuditEmitter, blockId } from "@sallyport/audit-log";
 import { routerId, workloadId } from "@sallyport/identity";
 import { Block, Event, StampedBlock } from "@sallyport/proto/audit";
@@ -19,6 +21,19 @@ const soon = { timeout: 20_000 };
 
 async function maker(id = r1): Promise<BlockMaker> {
   return new BlockMaker(await parts.authority.issue(id));
+}
+
+/** Publishes blocks of 40 events until the signal; gives their number. */
+async function publishUntil(chain: BlockMaker, signal: AbortSignal): Promise<number> {
+  let number = 0;
+  while (!signal.aborted) {
+    await parts.publish(
+      chain.next(Array.from({ length: 40 }, (_, index) => ({ actorName: "patient", callId: `${number}-${index}` }))),
+    );
+    number += 1;
+    await delay(5);
+  }
+  return number;
 }
 
 describe("from the bus to the record", () => {
@@ -95,6 +110,31 @@ describe("from the bus to the record", () => {
       format: "JSONEachRow",
     });
     expect(await rows.json()).toEqual([{ rows: total * 20, distinct: total * 20 }]);
+  }, 90_000);
+
+  test("kill -9 of the sink amid inserts loses nothing and doubles nothing", async () => {
+    const chain = await maker();
+    await (await parts.consume())[Symbol.asyncDispose]();
+    const stop = new AbortController();
+    const publishing = publishUntil(chain, stop.signal);
+    for (const delayMs of [0, 15]) {
+      const sink = parts.forkSink();
+      // It tells when it begins to consume, and after each batch just before it acknowledges.
+      await once(sink, "message");
+      await once(sink, "message");
+      await delay(delayMs);
+      sink.kill("SIGKILL");
+      await once(sink, "exit");
+    }
+    stop.abort();
+    const published = await publishing;
+    await using blocks = await parts.consume();
+    await expect.poll(() => blocks.pending(), { timeout: 30_000 }).toBe(0);
+    const rows = await parts.client.query({
+      query: "SELECT count() AS rows, uniqExact(call_id) AS distinct FROM audit_events WHERE actor_name = 'patient'",
+      format: "JSONEachRow",
+    });
+    expect(await rows.json()).toEqual([{ rows: published * 40, distinct: published * 40 }]);
   }, 90_000);
 
   test("what a sink stored before it died without an acknowledgement is not stored again", async () => {

@@ -1,6 +1,8 @@
 export type AuditErrorCode =
   /** The store did not answer. */
   | "STORE_UNAVAILABLE"
+  /** The bus did not answer. */
+  | "BUS_UNAVAILABLE"
   /** The store will never take these rows. */
   | "STORE_REFUSED"
   /** A search or tail asks for something that does not exist; `field` names it. */

@@ -13,7 +13,7 @@ export interface ChainReport {
 
 const MAX_CHAINS = 10_000;
 /** A block that failed once comes again within twice the bus's patience; only then is it missing. */
-const GAP_GRACE_MS = 75_000;
+const GAP_GRACE_MS = 30_000;
 
 /** Follows the hash chain of every emitter, and reports what breaks one. */
 export class ChainBook implements AsyncDisposable {

@@ -7,7 +7,7 @@ import { rpcErrorOf } from "./rpc-error-of.ts";
 export function getStatus(store: AuditStore, blocks: AuditBlocks): UnaryHandler<GetStatusRequest, GetStatusResponse> {
   return async () => {
     try {
-      const [totals, pending] = await Promise.all([store.totals(), blocks.pending().catch(() => 0)]);
+      const [totals, pending] = await Promise.all([store.totals(), blocks.pending()]);
       return { ...totals, pending };
     } catch (error) {
       throw rpcErrorOf(error);

@@ -17,6 +17,14 @@ export function rpcErrorOf(error: unknown): unknown {
         remedy: "Try again in a moment; `sallyport status` tells whether the audit service runs.",
         cause,
       });
+    case "BUS_UNAVAILABLE":
+      return new RpcError({
+        code,
+        status: status.UNAVAILABLE,
+        message,
+        remedy: "Check that nats-server runs; blocks wait in their emitters' spools meanwhile.",
+        cause,
+      });
     case "TAIL_TOO_SLOW":
     case "TAIL_LIMIT_EXCEEDED":
       return new RpcError({ code, status: status.RESOURCE_EXHAUSTED, message, cause });

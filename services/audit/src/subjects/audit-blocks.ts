@@ -20,18 +20,20 @@ export interface AuditBlocksOptions {
   readonly log: Logger;
   /** Called at each time the stream is being consumed. */
   readonly onConsuming: () => void;
+  /** Default {@link ACK_WAIT_MS}. */
+  readonly ackWaitMs?: number;
 }
 
 const MAX_BATCH_MESSAGES = 256;
 const MAX_BATCH_BYTES = 16_777_216;
 /** So long a batch gathers at least, so that steady trickles do not become a part of the table each. */
 const GATHER_MS = 25;
+const PENDING_TIMEOUT_MS = 2_000;
 const RETRY = { firstMs: 100, maxMs: 2_000 };
-/** A process before this one may have stored what comes again within this time. */
-const INHERITANCE_MS = ACK_WAIT_MS * 2;
 
 export class AuditBlocks implements AsyncDisposable {
   readonly #options: AuditBlocksOptions;
+  readonly #ackWaitMs: number;
   readonly #held: JsMsg[] = [];
   readonly #arrivals = new EventEmitter();
   readonly #stop = new AbortController();
@@ -41,15 +43,23 @@ export class AuditBlocks implements AsyncDisposable {
 
   constructor(options: AuditBlocksOptions) {
     this.#options = options;
-    this.#renewal = setInterval(() => this.#renew(), ACK_WAIT_MS / 3).unref();
+    this.#ackWaitMs = options.ackWaitMs ?? ACK_WAIT_MS;
+    this.#renewal = setInterval(() => this.#renew(), this.#ackWaitMs / 3).unref();
     this.#ended = Promise.allSettled([this.#consumeAlways(), this.#storeAlways()]);
   }
 
-  /** Messages on the stream that are not stored yet. */
+  /**
+   * Messages on the stream that are not stored yet.
+   * @throws {AuditError} BUS_UNAVAILABLE
+   */
   async pending(): Promise<number> {
-    const manager = await this.#options.bus.jetstreamManager(AbortSignal.timeout(2_000));
-    const info = await manager.consumers.info(STREAM, CONSUMER);
-    return info.num_pending + info.num_ack_pending;
+    try {
+      const manager = await this.#options.bus.jetstreamManager(AbortSignal.timeout(PENDING_TIMEOUT_MS));
+      const info = await manager.consumers.info(STREAM, CONSUMER);
+      return info.num_pending + info.num_ack_pending;
+    } catch (cause) {
+      throw new AuditError("BUS_UNAVAILABLE", "The bus does not tell how many blocks wait there", { cause });
+    }
   }
 
   /** Takes nothing new, stores what runs, leaves the rest to the bus. */
@@ -57,6 +67,7 @@ export class AuditBlocks implements AsyncDisposable {
     this.#stop.abort();
     clearInterval(this.#renewal);
     await this.#ended;
+    for (const message of this.#held) message.nak();
   }
 
   async #consumeAlways(): Promise<void> {
@@ -74,7 +85,7 @@ export class AuditBlocks implements AsyncDisposable {
   async #consume(): Promise<void> {
     const { bus, onConsuming } = this.#options;
     const { signal } = this.#stop;
-    await ensureAuditStream(await bus.jetstreamManager(signal));
+    await ensureAuditStream(await bus.jetstreamManager(signal), this.#ackWaitMs);
     const consumer = await bus.jetstream().consumers.get(STREAM, CONSUMER);
     const messages: ConsumerMessages = await consumer.consume({
       max_messages: MAX_ACK_PENDING,
@@ -134,7 +145,7 @@ export class AuditBlocks implements AsyncDisposable {
         storedAt: message.time,
       }))
       .toSorted((a, b) => a.streamSequence - b.streamSequence);
-    let mayBeStored = batch.some((message) => message.redelivered) || Date.now() - this.#startedAt < INHERITANCE_MS;
+    let mayBeStored = batch.some((message) => message.redelivered) || this.#mayInherit();
     await retry(() => this.#storeWhole(messages, mayBeStored), {
       ...RETRY,
       signal: this.#stop.signal,
@@ -164,6 +175,11 @@ export class AuditBlocks implements AsyncDisposable {
       await this.#storeWhole(messages.slice(0, middle), true);
       await this.#storeWhole(messages.slice(middle), true);
     }
+  }
+
+  /** Whether a process before this one may have stored what comes now. */
+  #mayInherit(): boolean {
+    return Date.now() - this.#startedAt < this.#ackWaitMs * 3;
   }
 
   #renew(): void {

@@ -9,8 +9,8 @@ import {
 
 export const STREAM = "AUDIT";
 export const CONSUMER = "store";
-/** A message that was not acknowledged comes again after this time. */
-export const ACK_WAIT_MS = 30_000;
+/** A message that was not acknowledged or renewed comes again after this time. */
+export const ACK_WAIT_MS = 10_000;
 /** Messages that this process may hold at once. */
 export const MAX_ACK_PENDING = 512;
 
@@ -32,7 +32,7 @@ const streamConfig = {
 };
 
 /** Makes the stream of audit blocks and its one consumer, or brings them up to date. */
-export async function ensureAuditStream(manager: JetStreamManager): Promise<void> {
+export async function ensureAuditStream(manager: JetStreamManager, ackWaitMs: number): Promise<void> {
   try {
     await manager.streams.info(STREAM);
     await manager.streams.update(STREAM, streamConfig);
@@ -43,7 +43,7 @@ export async function ensureAuditStream(manager: JetStreamManager): Promise<void
   await manager.consumers.add(STREAM, {
     durable_name: CONSUMER,
     ack_policy: AckPolicy.Explicit,
-    ack_wait: ACK_WAIT_MS * NANOSECONDS_PER_MS,
+    ack_wait: ackWaitMs * NANOSECONDS_PER_MS,
     max_ack_pending: MAX_ACK_PENDING,
     max_deliver: -1,
   });

@@ -1,6 +1,8 @@
+import { type ChildProcess, fork } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ClickHouseLogLevel, type ClickHouseClient, createClient } from "@clickhouse/client";
 import { type JetStreamClient, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -22,6 +24,7 @@ const log = createLogger({ name: "audit", instance: "1", level: "silent" });
 
 /** The service's own parts on a real bus and a real engine, without the process around them. */
 export class AuditParts implements AsyncDisposable {
+  readonly folder: string;
   readonly authority: TestAuthority;
   readonly nats: TestNatsServer;
   readonly engine: EmbeddedClickhouse;
@@ -35,6 +38,7 @@ export class AuditParts implements AsyncDisposable {
   readonly #owned: AsyncDisposableStack;
 
   private constructor(parts: {
+    readonly folder: string;
     readonly authority: TestAuthority;
     readonly nats: TestNatsServer;
     readonly engine: EmbeddedClickhouse;
@@ -43,6 +47,7 @@ export class AuditParts implements AsyncDisposable {
     readonly bus: AuditBlocksOptions["bus"];
     readonly owned: AsyncDisposableStack;
   }) {
+    this.folder = parts.folder;
     this.authority = parts.authority;
     this.nats = parts.nats;
     this.engine = parts.engine;
@@ -71,6 +76,7 @@ export class AuditParts implements AsyncDisposable {
     const store = new AuditStore({ writer, reader });
     await store.createSchema();
     return new AuditParts({
+      folder,
       authority: await createTestAuthority(),
       nats,
       engine,
@@ -82,7 +88,9 @@ export class AuditParts implements AsyncDisposable {
   }
 
   /** Starts to take blocks off the bus; what it returns stops it. */
-  async consume(options: { readonly gapGraceMs?: number } = {}): Promise<AuditBlocks & AsyncDisposable> {
+  async consume(
+    options: { readonly gapGraceMs?: number; readonly ackWaitMs?: number } = {},
+  ): Promise<AuditBlocks & AsyncDisposable> {
     const { store, feed } = this;
     const chains = new ChainBook({ store, report: (report) => this.reports.push(report), ...options });
     this.#owned.use(chains);
@@ -94,7 +102,8 @@ export class AuditParts implements AsyncDisposable {
       onRefused: (refused) => this.refused.push(refused),
     });
     const { promise: consuming, resolve } = Promise.withResolvers<void>();
-    const blocks = new AuditBlocks({ bus: this.bus, ingest, log, onConsuming: resolve });
+    const { ackWaitMs = 1_000 } = options;
+    const blocks = new AuditBlocks({ bus: this.bus, ingest, log, onConsuming: resolve, ackWaitMs });
     await consuming;
     return blocks;
   }
@@ -109,6 +118,22 @@ export class AuditParts implements AsyncDisposable {
       StampedBlock.encode(message).finish(),
       id === undefined ? {} : { msgID: id },
     );
+  }
+
+  /** A sink in a process of its own, on this bus and this engine. */
+  forkSink(): ChildProcess {
+    const sink = fork(fileURLToPath(new URL("./sink-process.ts", import.meta.url)), [], { execArgv: process.execArgv });
+    const { username, password } = this.engine.writer;
+    const { trustDomain, root } = this.authority;
+    sink.send({
+      natsUrl: this.nats.url,
+      socketPath: join(this.folder, "http.sock"),
+      username,
+      password,
+      trustDomain,
+      root: root.certificate.toString("base64"),
+    });
+    return sink;
   }
 
   search(filter: Partial<Filter> = {}, limit = 1_000): Promise<Event[]> {
