@@ -37,7 +37,7 @@ export interface RouterLimits {
   readonly maxBuiltInStreamsPerTunnel: number;
   /** Refusals recorded per second over all unproven sources; the rest is counted in the next record. */
   readonly recordedRefusalsPerSecond: number;
-  /** From drain to close: live circuits may end by themselves. */
+  /** From drain to close: live circuits may end by themselves. Well below what a supervisor waits before it kills. */
   readonly drainGraceMs: number;
 }
 
@@ -70,5 +70,5 @@ export const routerLimits: RouterLimits = {
   maxHostAttempts: 3,
   maxBuiltInStreamsPerTunnel: 8,
   recordedRefusalsPerSecond: 10,
-  drainGraceMs: 5_000,
+  drainGraceMs: 2_000,
 };

@@ -180,6 +180,26 @@ test("an announcement under a stale head is accepted once a fresh head comes", a
   expect(await host.untilResult(2)).toMatchObject({ accepted: true });
 });
 
+test("a head whose slice has not arrived yet refuses dials, and cuts nothing", async () => {
+  await using network = await RouterNetwork.start();
+  const host = await network.host("shelf", ["files"]);
+  const dialer = await network.connect("agent");
+  const stream = await network.circuit(dialer, "files");
+  const hosted = await host.next();
+  const again = {
+    ...reachPolicy,
+    services: reachPolicy.services.map((service) => ({ ...service, description: "", protocol: "mcp" })),
+  };
+  const envelopes = network.author.publish(again);
+  network.apply(envelopes.slice(-2));
+  expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "HEAD_STALE" } });
+  stream.write("still flows");
+  const [chunk]: Buffer[] = await once(hosted, "data", { signal: AbortSignal.timeout(5_000) });
+  expect(chunk?.toString()).toBe("still flows");
+  network.apply(envelopes.slice(0, -2));
+  await network.circuit(dialer, "files");
+});
+
 test("the deny-list cuts from the moment it arrives, before the head that names it", async () => {
   await using network = await RouterNetwork.start();
   const dialer = await network.connect("agent");

@@ -35,7 +35,7 @@ export interface OfferedSlot {
   gone(): void;
 }
 
-export interface SplicedSlot {
+interface SplicedSlot {
   readonly kind: "spliced";
   readonly leg: Leg;
   readonly circuit: Circuit;

@@ -15,7 +15,7 @@ import { SourceAdmission } from "./source-admission.ts";
 import type { RouterLimits } from "../limits.ts";
 
 export const tunnelAlpn = "sallyport/1";
-export const enrollmentAlpn = "sallyport-enroll/1";
+const enrollmentAlpn = "sallyport-enroll/1";
 
 export interface PublicPortHandlers {
   /** Proves who is there. Resolves when that is done or failed; the ticket ends then. `deadline` ends the handshake. */
