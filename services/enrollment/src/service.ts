@@ -1,6 +1,8 @@
+import type { EventInput } from "@sallyport/audit-log";
+import type { SvidSource, TrustBundle } from "@sallyport/identity";
 import { EnrollmentServiceService, EnrollServiceService } from "@sallyport/proto/enrollment";
 import { PolicyState } from "@sallyport/policy-engine";
-import { GrpcServer, grpcChannel, type Runtime, type ServiceDefinition } from "@sallyport/service";
+import { GrpcServer, grpcChannel, type ListenAddress, type Logger, type Runtime, type ServiceDefinition } from "@sallyport/service";
 import { readConfig, type EnrollmentConfig } from "./config.ts";
 import type { Certifier, GenerationStore, Revocations, TokenStore } from "./domain/ports.ts";
 import { RateLimiter } from "./domain/rate-limiter.ts";
@@ -24,7 +26,7 @@ const enrollmentBurst = 100;
 export const enrollmentService: ServiceDefinition<EnrollmentConfig> = { name: "enrollment", readConfig, start };
 
 async function start(runtime: Runtime<EnrollmentConfig>): Promise<AsyncDisposable> {
-  const { config, identity, bus, log, readiness } = runtime;
+  const { config, identity, bus, log, readiness, audit, grpc } = runtime;
   await using owned = new AsyncDisposableStack();
   const stopping = owned.adopt(new AbortController(), (controller) => controller.abort());
   const signal = AbortSignal.any([runtime.signal, stopping.signal]);
@@ -44,24 +46,29 @@ async function start(runtime: Runtime<EnrollmentConfig>): Promise<AsyncDisposabl
   });
 
   const ca = owned.use(grpcChannel({ address: config.caAddress, identity, expect: (peer) => peer.kind === "service" && peer.name === "ca" }));
-  const strangers = owned.use(strangersServer(runtime));
-  addEnrollment(runtime, strangers, {
+  const strangers = owned.use(strangersServer({ identity, listen: config.enrollListen, log }));
+  addEnrollment(
+    { grpc, strangers },
+    {
+    trustDomain: config.trustDomain,
+    routers: config.routers,
+    bundle: () => identity.bundle(),
+    record: (event) => audit.record(event),
     tokens: tokenStore(kv),
     generations: generationStore(kv),
     certifier: caCertifier(ca),
     revocations: policyRevocations(policy),
-  });
+    },
+  );
   const port = await strangers.listen();
   log.info({ enroll: `${config.enrollListen.host}:${port}` }, "enrollment listens for strangers behind the routers");
   return owned.move();
 }
 
 /** The listener for callers without an identity: our certificate with its root, none of theirs, small requests. */
-function strangersServer({ config, identity, log }: Pick<Runtime<EnrollmentConfig>, "config" | "identity" | "log">): GrpcServer {
+export function strangersServer(options: { readonly identity: SvidSource; readonly listen: ListenAddress; readonly log: Logger }): GrpcServer {
   return new GrpcServer({
-    identity,
-    listen: config.enrollListen,
-    log,
+    ...options,
     alpn: enrollAlpn,
     clientCertificate: "none",
     sendRoot: true,
@@ -71,19 +78,25 @@ function strangersServer({ config, identity, log }: Pick<Runtime<EnrollmentConfi
 }
 
 /** Both gRPC faces, with who may call what. */
-function addEnrollment(
-  { config, identity, audit, grpc }: Runtime<EnrollmentConfig>,
-  strangers: GrpcServer,
-  own: { readonly tokens: TokenStore; readonly generations: GenerationStore; readonly certifier: Certifier; readonly revocations: Revocations },
+export function addEnrollment(
+  faces: { readonly grpc: GrpcServer; readonly strangers: GrpcServer },
+  own: {
+    readonly trustDomain: string;
+    readonly routers: readonly string[];
+    readonly bundle: () => TrustBundle;
+    readonly record: (event: EventInput) => void;
+    readonly tokens: TokenStore;
+    readonly generations: GenerationStore;
+    readonly certifier: Certifier;
+    readonly revocations: Revocations;
+  },
 ): void {
-  const { routers, trustDomain } = config;
-  const answers = { routers, bundle: () => identity.bundle(), record: audit.record.bind(audit) };
-  const redeemer = new Redeemer({ ...own, trustDomain, now: Date.now });
+  const redeemer = new Redeemer({ ...own, now: Date.now });
   const limiter = new RateLimiter({ perSecond: enrollmentsPerSecond, burst: enrollmentBurst });
-  strangers.add(EnrollServiceService, { enroll: enroll({ ...answers, redeemer, limiter }) }, { enroll: "unauthenticated" });
-  grpc.add(
+  faces.strangers.add(EnrollServiceService, { enroll: enroll({ ...own, redeemer, limiter }) }, { enroll: "unauthenticated" });
+  faces.grpc.add(
     EnrollmentServiceService,
-    { createToken: createToken({ ...answers, tokens: own.tokens }), listTokens: listTokens(own.tokens), renew: renew({ ...answers, ...own }) },
+    { createToken: createToken(own), listTokens: listTokens(own.tokens), renew: renew(own) },
     { createToken: "admin", listTokens: "admin", renew: "workload" },
   );
 }

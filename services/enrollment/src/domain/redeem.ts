@@ -71,7 +71,7 @@ export class Redeemer {
 
   async #once(name: string, run: () => Promise<Enrolled>): Promise<Enrolled> {
     const running = this.#running.get(name);
-    if (running !== undefined) return await running;
+    if (running !== undefined) return { ...(await running), isFirst: false };
     const started = run().finally(() => this.#running.delete(name));
     this.#running.set(name, started);
     return await started;
