@@ -136,7 +136,7 @@ describe("an emitter", () => {
   });
 
   test.skipIf(!canMount())("on a full disk keeps at most 8 MiB in memory, and loses nothing silently", async () => {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", spoolDir]);
+    execFileSync("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", spoolDir]);
     try {
       const receiver = new Receiver();
       receiver.isAway = true;
@@ -157,7 +157,7 @@ describe("an emitter", () => {
       const kept = receiver.kinds().filter((kind) => kind === "call.started").length;
       expect(kept + lost.reduce((sum, event) => sum + Number(event.attributes["count"]), 0)).toBe(recorded);
     } finally {
-      execFileSync("umount", [spoolDir]);
+      execFileSync("/usr/bin/umount", [spoolDir]);
     }
   });
 
@@ -297,8 +297,8 @@ async function bytesIn(folder: string): Promise<number> {
 function canMount(): boolean {
   const probe = mkdtempSync(join(tmpdir(), "sallyport-mount-"));
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
-    execFileSync("umount", [probe]);
+    execFileSync("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
+    execFileSync("/usr/bin/umount", [probe]);
     return true;
   } catch {
     process.stderr.write("SKIPPED: no right to mount a small disk, so the full-disk test does not run\n");

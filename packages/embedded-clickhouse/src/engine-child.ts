@@ -65,8 +65,10 @@ export class EngineChild {
 
 /** The sibling file, in sources as in the built package. */
 function entryPath(): string {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return fileURLToPath(new URL(`./engine-process.${extension}`, import.meta.url));
+  const isSource = import.meta.url.endsWith(".ts");
+  return fileURLToPath(
+    isSource ? new URL("./engine-process.ts", import.meta.url) : new URL("./engine-process.js", import.meta.url),
+  );
 }
 
 async function readiness(child: ChildProcess, signal: AbortSignal): Promise<string> {

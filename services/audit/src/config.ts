@@ -2,7 +2,7 @@ import { type ServiceConfig, ServiceError, readServiceConfig } from "@sallyport/
 import { z } from "zod";
 
 /** Where events are kept. */
-export type StoreConfig =
+type StoreConfig =
   | { readonly kind: "embedded" }
   | { readonly kind: "server"; readonly url: string; readonly user: string; readonly passwordFile: string | null };
 

@@ -12,17 +12,9 @@ export interface CheckedFilter {
   readonly words: readonly string[];
 }
 
-export type EqualField =
-  | "actorName"
-  | "service"
-  | "tool"
-  | "kind"
-  | "decision"
-  | "decisionId"
-  | "circuitId"
-  | "vantage";
+type EqualField = "actorName" | "service" | "tool" | "kind" | "decision" | "decisionId" | "circuitId" | "vantage";
 
-export const EQUAL_FIELDS: readonly EqualField[] = [
+const EQUAL_FIELDS: readonly EqualField[] = [
   "actorName",
   "service",
   "tool",
