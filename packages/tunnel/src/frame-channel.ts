@@ -290,7 +290,7 @@ export class FrameChannel {
   #handOver(): void {
     const carrier = this.#carrier;
     carrier.cork();
-    for (let batchBytes = 0; batchBytes < this.#options.batchBytes; ) {
+    for (let batchBytes = 0; batchBytes < this.#options.batchBytes;) {
       const next = this.#queue.next;
       if (next === null || (next.length >= LARGE_ENTRY_BYTES && batchBytes % MAX_FRAME_BYTES !== 0)) break;
       this.#queue.shift();
@@ -305,7 +305,8 @@ export class FrameChannel {
 
   #checkStall(now: number): void {
     const stalledMs = now - this.#handedOverAt;
-    if (this.#inFlight.length > 0 && stalledMs > this.#options.stalledAfterMs) this.#settle({ kind: "stalled", stalledMs });
+    if (this.#inFlight.length > 0 && stalledMs > this.#options.stalledAfterMs)
+      this.#settle({ kind: "stalled", stalledMs });
   }
 
   #onCarrierEnd(): void {

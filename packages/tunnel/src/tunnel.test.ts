@@ -1,0 +1,127 @@
+import { duplexPair } from "node:stream";
+import { FrameType, WireCode, encodeFrame, encodeReset } from "@sallyport/frame";
+import { Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import { expect, test } from "vitest";
+import type { IncomingStream } from "./incoming-stream.ts";
+import { ScriptedPeer } from "./testing/scripted-peer.ts";
+import { Tunnel } from "./tunnel.ts";
+import type { TunnelOptions } from "./tunnel-options.ts";
+
+const dial = StreamOpen.create({ service: "files" });
+
+function tunnelAndPeer(options: Partial<TunnelOptions> = {}): { tunnel: Tunnel; peer: ScriptedPeer } {
+  const [near, far] = duplexPair();
+  return {
+    tunnel: new Tunnel(near, { side: "workload", software: "test/1", ...options }),
+    peer: new ScriptedPeer(far),
+  };
+}
+
+test("a peer that never says hello is cut off in time", async () => {
+  const { tunnel, peer } = tunnelAndPeer({ helloTimeoutMs: 30 });
+  expect(await peer.goawayCode()).toBe(WireCode.protocol);
+  await expect(tunnel.hello).rejects.toMatchObject({ code: "TUNNEL_ENDED" });
+  await expect(tunnel.openStream(dial)).rejects.toMatchObject({ code: "TUNNEL_ENDED" });
+});
+
+test("a dial waits for the hello, and its signal ends that wait", async () => {
+  const { tunnel, peer } = tunnelAndPeer();
+  const giveUp = new AbortController();
+  const given = tunnel.openStream(dial, { signal: giveUp.signal });
+  giveUp.abort(new Error("enough"));
+  await expect(given).rejects.toThrow("enough");
+  const kept = tunnel.openStream(dial);
+  peer.sendHello();
+  const { streamId } = await peer.next(FrameType.open);
+  expect(streamId).toBe(1);
+  peer.send(encodeFrame(FrameType.accept, 0, streamId));
+  expect((await kept).kind).toBe("accepted");
+  await tunnel.close();
+});
+
+test("an answer that comes after the dialer gave up is dropped, and the peer was told", async () => {
+  const { tunnel, peer } = tunnelAndPeer();
+  peer.sendHello();
+  const giveUp = new AbortController();
+  const dialing = tunnel.openStream(dial, { signal: giveUp.signal });
+  await peer.next(FrameType.open);
+  giveUp.abort(new Error("enough"));
+  await expect(dialing).rejects.toThrow("enough");
+  expect((await peer.next(FrameType.reset)).payload.readUInt32BE(0)).toBe(WireCode.cancelled);
+  peer.send(
+    encodeFrame(FrameType.accept, 0, 1),
+    encodeFrame(FrameType.data, 0, 1, Buffer.from("late")),
+    encodeReset(1, 5),
+  );
+  const next = tunnel.openStream(dial);
+  expect((await peer.next(FrameType.open)).streamId).toBe(3);
+  peer.send(encodeFrame(FrameType.refuse, 0, 3, Refusal.encode(Refusal.create({ code: "NO_HOST" })).finish()));
+  expect(await next).toMatchObject({ kind: "refused", refusal: { code: "NO_HOST" } });
+  await tunnel.close();
+});
+
+test("a reset instead of an answer is an error of the dial", async () => {
+  const { tunnel, peer } = tunnelAndPeer();
+  peer.sendHello();
+  const dialing = tunnel.openStream(dial);
+  await peer.next(FrameType.open);
+  peer.send(encodeReset(1, WireCode.gone));
+  await expect(dialing).rejects.toMatchObject({ code: "STREAM_RESET", wireCode: WireCode.gone });
+  await tunnel.close();
+});
+
+test("what does not fit a frame is refused here, not by the peer", async () => {
+  const offered = Promise.withResolvers<IncomingStream>();
+  const { tunnel, peer } = tunnelAndPeer({ onOpen: offered.resolve });
+  peer.sendHello();
+  await expect(tunnel.openStream({ ...dial, service: "x".repeat(5000) })).rejects.toMatchObject({
+    code: "PAYLOAD_TOO_LARGE",
+  });
+  const announce = { message: { $case: "hostAnnounce", value: { service: "x".repeat(20_000) } } } as const;
+  expect(() => tunnel.sendControl(announce)).toThrow(expect.objectContaining({ code: "PAYLOAD_TOO_LARGE" }));
+  peer.sendOpen(2, "files");
+  const incoming = await offered.promise;
+  const huge = StreamAccept.create({ circuitId: "x".repeat(5000) });
+  expect(() => incoming.accept(huge)).toThrow(expect.objectContaining({ code: "PAYLOAD_TOO_LARGE" }));
+  incoming.accept(StreamAccept.create({ circuitId: "c" })).on("error", () => {});
+  await peer.next(FrameType.accept);
+  await tunnel.close();
+});
+
+test("a fault in the handler of incoming streams ends this tunnel, not the process", async () => {
+  const { tunnel, peer } = tunnelAndPeer({
+    onOpen: () => {
+      throw new TypeError("a fault");
+    },
+  });
+  peer.sendHello().sendOpen(2, "files");
+  expect(await peer.goawayCode()).toBe(WireCode.internal);
+  expect(await tunnel.closed).toMatchObject({ kind: "failed", cause: { message: "a fault" } });
+});
+
+test("an OPEN that crossed the goaway is refused as DRAINING", async () => {
+  const { tunnel, peer } = tunnelAndPeer({
+    onOpen: (incoming) => incoming.accept(StreamAccept.create()).on("error", () => {}),
+  });
+  peer.sendHello().sendOpen(2, "files");
+  await peer.next(FrameType.accept);
+  tunnel.drain();
+  peer.sendOpen(4, "files");
+  expect(Refusal.decode((await peer.next(FrameType.refuse)).payload).code).toBe("DRAINING");
+  expect(tunnel.streamCount).toBe(1);
+  peer.send(encodeReset(2, WireCode.cancelled));
+  expect(await tunnel.closed).toEqual({ kind: "drained" });
+});
+
+test("a carrier that dies under an open stream is an error to its reader, never an end", async () => {
+  const { tunnel, peer } = tunnelAndPeer();
+  peer.sendHello();
+  const dialing = tunnel.openStream(dial);
+  await peer.next(FrameType.open);
+  peer
+    .send(encodeFrame(FrameType.accept, 0, 1), encodeFrame(FrameType.data, 0, 1, Buffer.from("half of an ans")))
+    .endCarrier();
+  const result = await dialing;
+  if (result.kind !== "accepted") throw new Error("The stream was refused.");
+  await expect(result.stream.toArray()).rejects.toMatchObject({ code: "TUNNEL_ENDED" });
+});
