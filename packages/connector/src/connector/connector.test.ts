@@ -91,6 +91,13 @@ describe("a refusal says why", () => {
     });
   });
 
+  test("a router that turns the identity away, at once and not after the time for finding a router", async () => {
+    world = await connectorWorld({ script: { turnsAway: true } });
+    const profile = await world.profile("agent");
+    const opening = Connector.open({ profile, log: world.log, connectTimeoutMs: 60_000 });
+    await expect(opening).rejects.toMatchObject({ code: "IDENTITY_REVOKED" });
+  });
+
   test("a certificate that nobody renewed in time", async () => {
     world = await connectorWorld();
     const profile = await world.profile("agent", { now: new Date(Date.now() - 7_200_000) });

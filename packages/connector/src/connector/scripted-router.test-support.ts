@@ -1,5 +1,7 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { encodeGoaway, WireCode } from "@sallyport/frame";
+import { WireCode } from "@sallyport/frame";
 import { routerId } from "@sallyport/identity";
 import { createMtlsServer, type MtlsServer, type Peer } from "@sallyport/mtls";
 import { Block, type Event, Event as EventCodec } from "@sallyport/proto/audit";
@@ -12,13 +14,22 @@ import {
   type StreamOpen,
 } from "@sallyport/proto/tunnel";
 import type { TestAuthority } from "@sallyport/testing";
-import { readMessage, Tunnel, writeMessage, type IncomingStream, type TunnelStream } from "@sallyport/tunnel";
+import {
+  readMessage,
+  Tunnel,
+  TunnelError,
+  writeMessage,
+  type IncomingStream,
+  type TunnelStream,
+} from "@sallyport/tunnel";
 import type { TestPolicy } from "../test-policy.test-support.ts";
 
 /** How a router may depart from the truth. */
 export interface RouterScript {
   /** What the host is told of a dial. */
   readonly tellHost?: (open: StreamOpen) => Partial<StreamOpen>;
+  /** Nobody is let in: each is told that it is revoked. */
+  readonly turnsAway?: boolean;
   readonly onEnrollment?: (stream: TunnelStream) => void;
 }
 
@@ -91,6 +102,10 @@ export class ScriptedRouter implements AsyncDisposable {
     socket.once("close", () => this.#sockets.delete(socket));
     const { socket: carrier, peer } = await this.#mtls.accept(socket);
     if (peer === null) return;
+    if (this.#script.turnsAway === true) {
+      carrier.end(encodeGoaway(WireCode.revoked));
+      return;
+    }
     const hosts = new Set<string>();
     const attached: { self?: Attached } = {};
     const tunnel = new Tunnel(carrier, {
@@ -203,16 +218,18 @@ export class ScriptedRouter implements AsyncDisposable {
   }
 }
 
+/** As the splice of frames does: bytes, ends and resets with their code. */
 function splice(a: TunnelStream, b: TunnelStream): void {
   for (const [from, to] of [
     [a, b],
     [b, a],
   ] as const) {
-    from
-      .on("error", () => to.destroy())
-      .once("close", () => {
-        if (!from.readableEnded) to.destroy();
-      });
+    from.on("error", (error) =>
+      to.reset(error instanceof TunnelError ? (error.wireCode ?? WireCode.gone) : WireCode.gone),
+    );
+    from.once("close", () => {
+      if (!from.readableEnded) to.destroy();
+    });
     from.pipe(to);
   }
 }

@@ -3,12 +3,14 @@
  *
  * 1. Routers are tried in turn; after each round without success there is a jittered pause.
  * 2. A tunnel that ends, or whose router drains, is replaced at once. The old one keeps what runs on it.
- * 3. `refresh` (after a renewal) opens a fresh tunnel with the new certificate before the old one drains.
+ * 3. Whoever waits for a tunnel is told at once when a router turns this identity away; the trying goes on, slower and slower.
+ * 4. `refresh` (after a renewal) opens a fresh tunnel with the new certificate before the old one drains.
  */
+import { WireCode } from "@sallyport/frame";
 import type { Control } from "@sallyport/proto/tunnel";
 import type { SvidSource } from "@sallyport/identity";
 import { connectMtls, type Peer } from "@sallyport/mtls";
-import { Tunnel, type IncomingStream } from "@sallyport/tunnel";
+import { Tunnel, TunnelError, type ChannelEnd, type IncomingStream } from "@sallyport/tunnel";
 import { ConnectorError } from "../errors.ts";
 import { splitAddress } from "../profile/token.ts";
 import { backOff } from "./back-off.ts";
@@ -56,7 +58,7 @@ export class TunnelKeeper implements AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** The tunnel to use, as soon as there is one. Throws CLOSED, or ROUTER_UNREACHABLE with the last failure when `signal` ends the wait. */
+  /** The tunnel to use, as soon as there is one. Throws CLOSED, IDENTITY_REVOKED, or ROUTER_UNREACHABLE with the last failure when `signal` ends the wait. */
   async current(signal?: AbortSignal): Promise<OpenTunnel> {
     const state = this.#state;
     switch (state.kind) {
@@ -106,6 +108,7 @@ export class TunnelKeeper implements AsyncDisposable {
       const open = await this.#connectInTurn();
       if (open === undefined) {
         failures += 1;
+        this.#tellWaitersOfRevocation();
         await backOff(failures, signal).catch(() => undefined);
         continue;
       }
@@ -144,6 +147,12 @@ export class TunnelKeeper implements AsyncDisposable {
       }
     }
     return undefined;
+  }
+
+  #tellWaitersOfRevocation(): void {
+    if (this.#state.kind !== "connecting" || !isTurnedAway(this.#lastFailure)) return; // 3
+    this.#state.opened.reject(revoked(this.#lastFailure));
+    this.#state = connecting();
   }
 
   async #connect(address: string): Promise<OpenTunnel> {
@@ -207,6 +216,24 @@ function connecting(): State {
   // Whoever waits has its own handler.
   opened.promise.catch(() => undefined);
   return { kind: "connecting", opened };
+}
+
+/** GOAWAY `revoked` in place of the router's hello. */
+function isTurnedAway(failed: unknown): failed is TunnelError {
+  return failed instanceof TunnelError && isGoaway(failed.cause) && failed.cause.code === WireCode.revoked;
+}
+
+function isGoaway(end: unknown): end is Extract<ChannelEnd, { readonly kind: "goaway" }> {
+  return typeof end === "object" && end !== null && "kind" in end && end.kind === "goaway";
+}
+
+function revoked(cause: TunnelError): ConnectorError {
+  return new ConnectorError({
+    code: "IDENTITY_REVOKED",
+    message: "The network has cut off this identity.",
+    remedy: "Ask its administrator; once reinstated, enroll again with a new token.",
+    cause,
+  });
 }
 
 function closed(): ConnectorError {
