@@ -6,7 +6,7 @@ import type { Decision } from "@sallyport/policy-engine";
 import type { Refusal } from "@sallyport/proto/tunnel";
 import { describeChannelEnd } from "@sallyport/tunnel";
 import type { Circuit, CircuitEnd } from "./domain/circuit.ts";
-import type { TunnelEnd } from "./domain/router-tunnel.ts";
+import type { TunnelEnd } from "./domain/tunnel-end.ts";
 
 export type Record = (event: EventInput) => void;
 

@@ -25,8 +25,9 @@ export async function serveAudit(stream: Duplex, peer: Peer, publish: PublishBlo
 }
 
 async function forward({ block }: AuditPublish, peer: Peer, publish: PublishBlock): Promise<AuditAck> {
-  const position = block === undefined || block.block.length > maxBlockBytes ? null : positionOf(block.block);
+  const position = block === undefined ? null : positionOf(block.block);
   if (block === undefined || position === null) return { epoch: "", number: 0, errorCode: "BLOCK_INVALID" };
+  if (block.block.length > maxBlockBytes) return { ...position, errorCode: "BLOCK_INVALID" };
   try {
     await publish(block, position, peer.identity.id);
     return { ...position, errorCode: "" };

@@ -151,6 +151,11 @@ describe("sallyport.audit", () => {
     expect(await send(undefined)).toBe("BLOCK_INVALID");
     expect(await send({ ...block(1), block: Buffer.from([0xff]) })).toBe("BLOCK_INVALID");
     expect(await send(block(1, "not an epoch"))).toBe("BLOCK_INVALID");
+    const large = Block.fromPartial({ epoch, number: 3, events: [Buffer.alloc(1_000_001)] });
+    await writeMessage(stream, AuditPublish, {
+      block: { ...block(3), block: Buffer.from(Block.encode(large).finish()) },
+    });
+    expect(await readMessage(stream, AuditAck)).toEqual({ epoch, number: 3, errorCode: "BLOCK_INVALID" });
     expect(await send(block(1))).toBe("BUS_UNAVAILABLE");
     busIsThere = true;
     expect(await send(block(1))).toBe("");

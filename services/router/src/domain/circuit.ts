@@ -1,4 +1,4 @@
-import { FrameType, WireCode } from "@sallyport/frame";
+import { WireCode, encodeReset } from "@sallyport/frame";
 import type { Decision } from "@sallyport/policy-engine";
 import { Leg, type Outlet } from "../splice/leg.ts";
 import type { Peer } from "@sallyport/mtls";
@@ -99,9 +99,7 @@ export class Circuit {
 
 /** A cut takes back what is queued: bytes of somebody who is no longer allowed must not still arrive. */
 function reset(leg: Leg, wireCode: number, queued: "keep" | "drop"): void {
-  const payload = Buffer.allocUnsafe(4);
-  payload.writeUInt32BE(wireCode);
   if (queued === "drop") leg.outlet.dropStream(leg.streamId);
-  leg.outlet.writeFrame(FrameType.reset, 0, leg.streamId, payload);
+  leg.outlet.forward(encodeReset(leg.streamId, wireCode));
   leg.outlet.flush();
 }

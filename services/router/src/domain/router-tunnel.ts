@@ -7,35 +7,18 @@
  *   3. One terminal path, `#over`. Its streams end in the same turn, before anything else can be read.
  *   4. Nobody's identity comes from a frame: `peer` is the handshake's.
  */
-import { FrameError, FrameType, HEADER_BYTES, WireCode, u32At, wireCodeName } from "@sallyport/frame";
+import { FrameError, FrameType, HEADER_BYTES, encodeReset, u32At } from "@sallyport/frame";
 import type { Peer } from "@sallyport/mtls";
 import { Control, Refusal, StreamAccept, StreamOpen, type Hello } from "@sallyport/proto/tunnel";
-import {
-  FrameChannel,
-  StreamIds,
-  TunnelError,
-  checkHello,
-  decodePayload,
-  type ChannelEnd,
-  type TunnelStream,
-} from "@sallyport/tunnel";
+import { FrameChannel, TunnelError, checkHello, decodePayload, type ChannelEnd } from "@sallyport/tunnel";
 import type { Duplex } from "node:stream";
-import type { Splice } from "../splice/splice.ts";
 import type { Leg } from "../splice/leg.ts";
-import type { Circuit, CircuitEnd } from "./circuit.ts";
-import type { LocalSlot, OfferedSlot, OpeningSlot, StreamSlot, TunnelPort } from "./tunnel-port.ts";
-
-export type TunnelEnd =
-  /** The workload, or the network between, ended it. */
-  | { readonly kind: "left"; readonly channel: ChannelEnd }
-  | { readonly kind: "revoked"; readonly reason: string }
-  /** The leaf's life is over. */
-  | { readonly kind: "expired" }
-  /** The router drains and waited long enough. */
-  | { readonly kind: "drained" }
-  /** Too much waited for it while the router had no room. */
-  | { readonly kind: "overflowed" }
-  | { readonly kind: "no-hello" };
+import type { Splice } from "../splice/splice.ts";
+import type { Circuit } from "./circuit.ts";
+import { receiveLocally, stateInvalid } from "./local-frames.ts";
+import { StreamSlots } from "./stream-slots.ts";
+import { circuitEndOf, wireCodeOf, type TunnelEnd } from "./tunnel-end.ts";
+import type { LocalSlot, OfferedSlot, OpeningSlot, TunnelPort } from "./tunnel-port.ts";
 
 /** What a tunnel asks of its router. */
 export interface TunnelOwner {
@@ -79,11 +62,10 @@ export class RouterTunnel implements TunnelPort {
   readonly offers: Set<string> = new Set();
   readonly #init: RouterTunnelInit;
   readonly #splice: Splice;
-  readonly #slots = new Map<number, StreamSlot>();
+  readonly #slots = new StreamSlots();
   readonly #untilDrained = new Set<() => void>();
   #phase: Phase;
   #drains = false;
-  readonly #ids = new StreamIds("router");
 
   constructor(init: RouterTunnelInit) {
     this.#init = init;
@@ -93,7 +75,7 @@ export class RouterTunnel implements TunnelPort {
     this.#splice = init.splice;
     this.#phase = {
       kind: "greeting",
-      timer: setTimeout(() => this.#end({ kind: "no-hello" }, WireCode.protocol), init.helloMs).unref(),
+      timer: setTimeout(() => this.#end({ kind: "no-hello" }), init.helloMs).unref(),
     };
     this.outlet = new FrameChannel(init.carrier, this, { maxQueuedBytes: init.maxQueuedBytes });
     this.sendControl({ message: { $case: "hello", value: init.hello } });
@@ -111,7 +93,7 @@ export class RouterTunnel implements TunnelPort {
     return (
       this.#phase.kind === "open" &&
       !this.#drains &&
-      this.#slots.size < this.#phase.peerMaxStreams &&
+      this.#slots.own < this.#phase.peerMaxStreams &&
       this.#slots.size < this.#init.maxStreams
     );
   }
@@ -131,14 +113,14 @@ export class RouterTunnel implements TunnelPort {
     this.#splice.settle();
     if (slot !== undefined && slot.kind === "local") {
       if (type === FrameType.reset) this.release(streamId);
-      return onLocal(slot.stream, type, chunk, start, end);
+      return receiveLocally(slot.stream, type, chunk, start, end);
     }
     const payload = chunk.subarray(start + HEADER_BYTES, end);
     if (type === FrameType.control) this.#onControl(decodePayload(Control, payload));
     else if (this.#phase.kind !== "open") throw new FrameError("HELLO_INVALID", "The first frame must be HELLO.");
     else if (type === FrameType.goaway) this.#drains = true;
     else if (type === FrameType.open) this.#onOpen(streamId, payload);
-    else if (slot === undefined) this.#ids.requireUsed(streamId); // 2
+    else if (slot === undefined) this.#slots.requireUsed(streamId); // 2
     else this.#onUnanswered(slot, type, streamId, payload);
   }
 
@@ -147,7 +129,7 @@ export class RouterTunnel implements TunnelPort {
   }
 
   onEnd(end: ChannelEnd): void {
-    this.#over({ kind: "left", channel: end }, { kind: "gone" });
+    this.#over({ kind: "left", channel: end });
   }
 
   onDrain(): void {
@@ -162,10 +144,8 @@ export class RouterTunnel implements TunnelPort {
   }
 
   offer(open: StreamOpen, slot: OfferedSlot): number | null {
-    const streamId = this.#ids.next();
-    if (streamId === null) return null;
-    this.#slots.set(streamId, slot);
-    this.outlet.writeFrame(FrameType.open, 0, streamId, StreamOpen.encode(open).finish());
+    const streamId = this.#slots.offer(slot);
+    if (streamId !== null) this.outlet.writeFrame(FrameType.open, 0, streamId, StreamOpen.encode(open).finish());
     return streamId;
   }
 
@@ -191,9 +171,7 @@ export class RouterTunnel implements TunnelPort {
   }
 
   reset(streamId: number, wireCode: number): void {
-    const payload = Buffer.allocUnsafe(4);
-    payload.writeUInt32BE(wireCode);
-    this.outlet.writeFrame(FrameType.reset, 0, streamId, payload);
+    this.outlet.forward(encodeReset(streamId, wireCode));
   }
 
   sendControl(message: Control): void {
@@ -209,18 +187,17 @@ export class RouterTunnel implements TunnelPort {
 
   /** The deny-list names this identity: its bytes stop now, in both directions. */
   revoke(reason: string): void {
-    this.#end({ kind: "revoked", reason }, WireCode.revoked);
+    this.#end({ kind: "revoked", reason });
   }
 
   overflow(): void {
-    this.#over({ kind: "overflowed" }, { kind: "gone" });
-    this.outlet.abort(WireCode.limit);
+    this.#end({ kind: "overflowed" });
   }
 
   /** After a drain. */
   close(): void {
     if (this.#phase.kind === "over") return;
-    this.#over({ kind: "drained" }, { kind: "gone" });
+    this.#over({ kind: "drained" });
     this.outlet.close();
   }
 
@@ -245,13 +222,13 @@ export class RouterTunnel implements TunnelPort {
     checkHello(hello);
     clearTimeout(this.#phase.timer);
     const lifeMs = Math.max(0, Math.min(maxTimerMs, this.peer.notAfter.getTime() - Date.now()));
-    const expiry = setTimeout(() => this.#end({ kind: "expired" }, WireCode.expired), lifeMs).unref();
+    const expiry = setTimeout(() => this.#end({ kind: "expired" }), lifeMs).unref();
     this.#phase = { kind: "open", expiry, peerMaxStreams: hello.maxStreams };
     this.#init.owner.opened(this);
   }
 
   #onOpen(streamId: number, payload: Buffer): void {
-    this.#ids.usePeer(streamId);
+    this.#slots.usePeer(streamId);
     this.#init.owner.open(this, streamId, decodePayload(StreamOpen, payload));
   }
 
@@ -276,69 +253,20 @@ export class RouterTunnel implements TunnelPort {
     }
   }
 
-  #end(end: TunnelEnd, wireCode: number): void {
+  #end(end: Exclude<TunnelEnd, { kind: "left" | "drained" }>): void {
     if (this.#phase.kind === "over") return;
-    this.#over(end, { kind: "cut", wireCode });
-    this.outlet.abort(wireCode);
+    this.#over(end);
+    this.outlet.abort(wireCodeOf(end));
   }
 
-  #over(end: TunnelEnd, how: { readonly kind: "gone" } | { readonly kind: "cut"; readonly wireCode: number }): void {
+  #over(end: TunnelEnd): void {
     if (this.#phase.kind === "over") return;
     clearTimeout(this.#phase.kind === "greeting" ? this.#phase.timer : this.#phase.expiry);
     this.#phase = { kind: "over" };
-    for (const slot of this.#slots.values()) {
-      switch (slot.kind) {
-        case "opening":
-          slot.cancelled();
-          continue;
-        case "offered":
-          slot.gone();
-          continue;
-        case "local":
-          slot.stream.fail(new TunnelError("TUNNEL_ENDED", "The tunnel is over."));
-          continue;
-        case "spliced":
-          slot.circuit.end(this.#circuitEnd(slot, end, how));
-      }
-    }
-    this.#slots.clear();
+    this.#slots.endAll(
+      ({ leg, circuit }) => circuit.end(circuitEndOf(end, circuit.sideOf(leg))),
+      new TunnelError("TUNNEL_ENDED", "The tunnel is over."),
+    );
     this.#init.owner.over(this, end);
   }
-
-  #circuitEnd(
-    slot: { readonly leg: Leg; readonly circuit: Circuit },
-    end: TunnelEnd,
-    how: { readonly kind: "gone" } | { readonly kind: "cut"; readonly wireCode: number },
-  ): CircuitEnd {
-    if (how.kind === "gone") return { kind: "tunnel-gone", side: slot.circuit.sideOf(slot.leg) };
-    const [code, reason] =
-      end.kind === "revoked"
-        ? ["IDENTITY_DENIED", end.reason]
-        : ["EXPIRED", "The certificate behind a tunnel of this circuit expired."];
-    return { kind: "cut", wireCode: how.wireCode, code, reason, decision: null };
-  }
-}
-
-function onLocal(stream: TunnelStream, type: number, chunk: Buffer, start: number, end: number): void {
-  const payloadStart = start + HEADER_BYTES;
-  switch (type) {
-    case FrameType.data:
-      return stream.receiveData(chunk, payloadStart, end);
-    case FrameType.window:
-      return stream.receiveWindow(u32At(chunk, payloadStart));
-    case FrameType.fin:
-      return stream.receiveFin();
-    case FrameType.reset:
-      return stream.fail(streamReset(u32At(chunk, payloadStart)));
-    default:
-      throw stateInvalid(type);
-  }
-}
-
-function streamReset(wireCode: number): TunnelError {
-  return new TunnelError("STREAM_RESET", `The workload reset the stream: ${wireCodeName(wireCode)}.`, { wireCode });
-}
-
-function stateInvalid(type: number): FrameError {
-  return new FrameError("STREAM_STATE_INVALID", `A frame of type ${type} does not fit the state of its stream.`);
 }

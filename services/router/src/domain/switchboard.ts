@@ -27,7 +27,8 @@ import type { Circuit, CircuitEnd } from "./circuit.ts";
 import { Dial, type DialObserver } from "./dial.ts";
 import { HostRegistry } from "./host-registry.ts";
 import { refusal, refusalOf } from "./refusal.ts";
-import type { RouterTunnel, TunnelEnd, TunnelOwner } from "./router-tunnel.ts";
+import type { RouterTunnel, TunnelOwner } from "./router-tunnel.ts";
+import type { TunnelEnd } from "./tunnel-end.ts";
 import type { TunnelPort } from "./tunnel-port.ts";
 
 /** Streams that end in the router itself, by service name. */

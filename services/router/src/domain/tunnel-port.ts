@@ -35,7 +35,7 @@ export interface OfferedSlot {
   gone(): void;
 }
 
-interface SplicedSlot {
+export interface SplicedSlot {
   readonly kind: "spliced";
   readonly leg: Leg;
   readonly circuit: Circuit;

@@ -1,0 +1,47 @@
+import { WireCode } from "@sallyport/frame";
+import type { ChannelEnd } from "@sallyport/tunnel";
+import type { CircuitEnd, Side } from "./circuit.ts";
+
+/** How a tunnel ended. Every tunnel ends once, with one of these. */
+export type TunnelEnd =
+  /** The workload, or the network between, ended it. */
+  | { readonly kind: "left"; readonly channel: ChannelEnd }
+  | { readonly kind: "revoked"; readonly reason: string }
+  /** The leaf's life is over. */
+  | { readonly kind: "expired" }
+  /** The router drains and waited long enough. */
+  | { readonly kind: "drained" }
+  /** Too much waited for it while the router had no room. */
+  | { readonly kind: "overflowed" }
+  | { readonly kind: "no-hello" };
+
+/** What GOAWAY tells the workload of an end that the router decided. */
+export function wireCodeOf(end: Exclude<TunnelEnd, { kind: "left" | "drained" }>): number {
+  switch (end.kind) {
+    case "revoked":
+      return WireCode.revoked;
+    case "expired":
+      return WireCode.expired;
+    case "overflowed":
+      return WireCode.limit;
+    case "no-hello":
+      return WireCode.protocol;
+  }
+}
+
+/** What the end of one side's tunnel is for a circuit on it: a cut where that side is no longer allowed, which takes back what is queued. */
+export function circuitEndOf(end: TunnelEnd, side: Side): CircuitEnd {
+  switch (end.kind) {
+    case "revoked":
+      return { kind: "cut", wireCode: WireCode.revoked, code: "IDENTITY_DENIED", reason: end.reason, decision: null };
+    case "expired": {
+      const reason = `The ${side}'s certificate expired.`;
+      return { kind: "cut", wireCode: WireCode.expired, code: "EXPIRED", reason, decision: null };
+    }
+    case "left":
+    case "drained":
+    case "overflowed":
+    case "no-hello":
+      return { kind: "tunnel-gone", side };
+  }
+}
