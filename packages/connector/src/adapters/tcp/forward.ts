@@ -61,7 +61,7 @@ async function loopback(listen: string): Promise<{ readonly host: string; readon
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s/]+)):(\d{1,5})$/.exec(listen);
   const name = match?.[1] ?? match?.[2] ?? "";
   const port = Number(match?.[3]);
-  const host = isIP(name) === 0 ? await addressOfName(name) : name;
+  const host = isIP(name) !== 0 || name === "" ? name : await addressOfName(name);
   if (host === "::1" || (isIP(host) === 4 && host.startsWith("127."))) return { host, port };
   throw new ConnectorError({
     code: "LISTEN_NOT_LOOPBACK",
