@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { encodeGoaway, WireCode } from "@sallyport/frame";
-import { WireCode } from "@sallyport/frame";
 import { routerId } from "@sallyport/identity";
 import { createMtlsServer, type MtlsServer, type Peer } from "@sallyport/mtls";
 import { Block, type Event, Event as EventCodec } from "@sallyport/proto/audit";
