@@ -1,6 +1,10 @@
+import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
-import { runCli } from "./run-cli.ts";
-import { Terminal } from "./terminal.ts";
+import { compileCacheFolder } from "./compile-cache.ts";
+
+// Before anything large is imported: an MCP client waits for every start of `sallyport mcp`.
+enableCompileCache(compileCacheFolder(process.env, homedir()));
+const [{ runCli }, { Terminal }] = await Promise.all([import("./run-cli.ts"), import("./terminal.ts")]);
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => stop.abort(new Error(name)));

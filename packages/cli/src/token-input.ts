@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { Writable } from "node:stream";
+import { addAbortSignal, Writable } from "node:stream";
 import { CliError } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 
@@ -18,13 +18,13 @@ export async function readToken(file: string | undefined, context: Context): Pro
   });
 }
 
-async function tokenText(file: string | undefined, { env, terminal }: Context): Promise<string> {
+async function tokenText(file: string | undefined, { env, terminal, signal }: Context): Promise<string> {
   if (file !== undefined && file !== "-") return await readTokenFile(file);
   const fromEnv = env["SALLYPORT_TOKEN"];
   if (file === undefined && fromEnv !== undefined) return fromEnv;
-  if (terminal.stdin.isTTY === true) return await askForToken(terminal);
+  if (terminal.stdin.isTTY === true) return await askForToken(terminal, signal);
   let text = "";
-  for await (const chunk of terminal.stdin) {
+  for await (const chunk of addAbortSignal(signal, terminal.stdin)) {
     text += String(chunk);
     if (text.length > MAX_TOKEN_BYTES) break;
   }
@@ -40,12 +40,15 @@ async function readTokenFile(file: string): Promise<string> {
 }
 
 /** Asks a person, without showing what is typed. */
-async function askForToken(terminal: Context["terminal"]): Promise<string> {
+async function askForToken(terminal: Context["terminal"], signal: AbortSignal): Promise<string> {
   terminal.note("Paste the enrollment token, then Enter (it is not shown):");
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: terminal.stdin, output: silent, terminal: true });
+  const lines = createInterface({ input: terminal.stdin, output: silent, terminal: true, signal });
+  // Raw mode turns Ctrl-C into a key.
+  lines.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   try {
     for await (const line of lines) return line;
+    signal.throwIfAborted();
     return "";
   } finally {
     lines.close();
