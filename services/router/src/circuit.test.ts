@@ -10,7 +10,7 @@ import {
 import type { TunnelStream } from "@sallyport/tunnel";
 import { expect, test } from "vitest";
 import { RawTunnel } from "./testing/raw-tunnel.ts";
-import { RouterNetwork, openOf } from "./testing/router-network.ts";
+import { RouterNetwork, openOf, reachPolicy } from "./testing/router-network.ts";
 
 /** Everything until the other end's FIN. Unlike `for await`, it leaves this end's own direction open. */
 async function bytesOf(stream: TunnelStream): Promise<Buffer> {
@@ -87,6 +87,34 @@ test("dialer and host are told of the same circuit, and of each other by what th
       circuitId: seen?.circuitId,
     },
   ]);
+});
+
+test("DATA that comes in one write with the host's ACCEPT follows the ACCEPT to the dialer", async () => {
+  await using network = await RouterNetwork.start();
+  const raw = await RawTunnel.connect(network, "shelf");
+  raw.announce("files");
+  await raw.next(FrameType.control);
+  const dialed = network.circuit(await network.connect("agent"), "files");
+  const { streamId } = await raw.next(FrameType.open);
+  raw.write(
+    Buffer.concat([
+      encodeFrame(FrameType.accept, 0, streamId),
+      encodeFrame(FrameType.data, 0, streamId, Buffer.from("at once")),
+      encodeFrame(FrameType.fin, 0, streamId),
+    ]),
+  );
+  expect((await bytesOf(await dialed)).toString()).toBe("at once");
+});
+
+test("a workload may reach what it hosts itself, over one tunnel", async () => {
+  const both = { ...reachPolicy, cedarFiles: { "main.cedar": `@id("all") permit (principal, action, resource);` } };
+  await using network = await RouterNetwork.start({ policy: both });
+  const host = await network.host("shelf", ["files"]);
+  const stream = await network.circuit(host, "files");
+  const hosted = await host.next();
+  const sent = Buffer.alloc(1_000_000, 5);
+  stream.end(sent);
+  expect((await bytesOf(hosted)).equals(sent)).toBe(true);
 });
 
 test("a denied dial never reaches the host", async () => {
