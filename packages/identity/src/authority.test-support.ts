@@ -36,7 +36,13 @@ export const leafParts: Readonly<Record<"names" | "keyUsage" | "purposes" | "con
 export function forge(
   issuer: Issuer,
   extensions: readonly ExtensionTemplate[],
-  options: { readonly subject?: string; readonly spki?: Uint8Array; readonly notBefore?: Date; readonly notAfter?: Date; readonly serial?: Uint8Array } = {},
+  options: {
+    readonly subject?: string;
+    readonly spki?: Uint8Array;
+    readonly notBefore?: Date;
+    readonly notAfter?: Date;
+    readonly serial?: Uint8Array;
+  } = {},
 ): Buffer {
   const { subject = null, spki = spkiOf(generateKeyPair().publicKey), serial } = options;
   const notBefore = options.notBefore ?? new Date(Date.now() - 10_000);

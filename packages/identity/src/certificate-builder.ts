@@ -59,18 +59,29 @@ export const extensionTemplates: ExtensionBuilder = {
   basicConstraints: (isCa, pathLength) => ({
     oid: oids.basicConstraints,
     critical: true,
-    der: derOf(new pkijs.BasicConstraints({ cA: isCa, ...(pathLength === undefined ? {} : { pathLenConstraint: pathLength }) }).toSchema()),
+    der: derOf(
+      new pkijs.BasicConstraints({
+        cA: isCa,
+        ...(pathLength === undefined ? {} : { pathLenConstraint: pathLength }),
+      }).toSchema(),
+    ),
   }),
   keyUsage: (bits) => ({
     oid: oids.keyUsage,
     critical: true,
     der: derOf(new asn1js.BitString({ valueHex: arrayBufferOf(Uint8Array.of(bits)), unusedBits: unusedBitsOf(bits) })),
   }),
-  extKeyUsage: (purposes) => ({ oid: oids.extKeyUsage, critical: false, der: derOf(new pkijs.ExtKeyUsage({ keyPurposes: [...purposes] }).toSchema()) }),
+  extKeyUsage: (purposes) => ({
+    oid: oids.extKeyUsage,
+    critical: false,
+    der: derOf(new pkijs.ExtKeyUsage({ keyPurposes: [...purposes] }).toSchema()),
+  }),
   uris: (uris, critical) => ({
     oid: oids.subjectAltName,
     critical,
-    der: derOf(new pkijs.GeneralNames({ names: uris.map((value) => new pkijs.GeneralName({ type: 6, value })) }).toSchema()),
+    der: derOf(
+      new pkijs.GeneralNames({ names: uris.map((value) => new pkijs.GeneralName({ type: 6, value })) }).toSchema(),
+    ),
   }),
   subjectKeyIdentifier: (spki) => ({
     oid: oids.subjectKeyIdentifier,
@@ -80,7 +91,11 @@ export const extensionTemplates: ExtensionBuilder = {
   authorityKeyIdentifier: (keyIdentifier) => ({
     oid: oids.authorityKeyIdentifier,
     critical: false,
-    der: derOf(new pkijs.AuthorityKeyIdentifier({ keyIdentifier: new asn1js.OctetString({ valueHex: arrayBufferOf(keyIdentifier) }) }).toSchema()),
+    der: derOf(
+      new pkijs.AuthorityKeyIdentifier({
+        keyIdentifier: new asn1js.OctetString({ valueHex: arrayBufferOf(keyIdentifier) }),
+      }).toSchema(),
+    ),
   }),
 };
 
@@ -110,7 +125,10 @@ function timeOf(value: Date): pkijs.Time {
 
 function nameOf(commonName: string | null): pkijs.RelativeDistinguishedNames {
   if (commonName === null) return emptyName();
-  const attribute = new pkijs.AttributeTypeAndValue({ type: oids.commonName, value: new asn1js.Utf8String({ value: commonName }) });
+  const attribute = new pkijs.AttributeTypeAndValue({
+    type: oids.commonName,
+    value: new asn1js.Utf8String({ value: commonName }),
+  });
   return new pkijs.RelativeDistinguishedNames({ typesAndValues: [attribute] });
 }
 
@@ -124,7 +142,11 @@ function readName(der: Uint8Array): pkijs.RelativeDistinguishedNames {
 }
 
 function extensionOf(extension: ExtensionTemplate): pkijs.Extension {
-  return new pkijs.Extension({ extnID: extension.oid, critical: extension.critical, extnValue: arrayBufferOf(extension.der) });
+  return new pkijs.Extension({
+    extnID: extension.oid,
+    critical: extension.critical,
+    extnValue: arrayBufferOf(extension.der),
+  });
 }
 
 function derOf(schema: { toBER(): ArrayBuffer }): Buffer {

@@ -1,6 +1,19 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { createAuthority, forge, goodLeaf, leafParts, type Authority } from "./authority.test-support.ts";
-import { createIntermediate, createRoot, extensionTemplates as extension, generateKeyPair, issueLeaf, keyUsageBits, readCertificate, routerId, sha256Hex, spkiOf, verifyChain, type Issuer } from "./index.ts";
+import {
+  createIntermediate,
+  createRoot,
+  extensionTemplates as extension,
+  generateKeyPair,
+  issueLeaf,
+  keyUsageBits,
+  readCertificate,
+  routerId,
+  sha256Hex,
+  spkiOf,
+  verifyChain,
+  type Issuer,
+} from "./index.ts";
 
 let own: Authority;
 let rogue: Authority;
@@ -24,12 +37,16 @@ describe("a chain", () => {
   test("of leaf and intermediate leads to the root and names its issuers", async () => {
     const verified = verifyChain([await goodLeaf(own.intermediate), own.intermediate.certificate], own.bundle, now);
     expect(verified.identity).toMatchObject({ kind: "workload", name: "agent" });
-    expect(verified.issuers).toEqual([own.intermediate, own.root].map(({ certificate }) => sha256Hex(readCertificate(certificate).spki)));
+    expect(verified.issuers).toEqual(
+      [own.intermediate, own.root].map(({ certificate }) => sha256Hex(readCertificate(certificate).spki)),
+    );
   });
 
   test("of a leaf alone leads to a root that signs leaves", async () => {
     const root = await createRoot({ trustDomain: "a.org", ttlDays: 1, now, pathLength: 0 });
-    expect(codeOf([await goodLeaf(root)], { bundle: { ...own.bundle, roots: [own.root.certificate, root.certificate] } })).toBe("valid");
+    expect(
+      codeOf([await goodLeaf(root)], { bundle: { ...own.bundle, roots: [own.root.certificate, root.certificate] } }),
+    ).toBe("valid");
   });
 
   test("is refused under a root of the same name with another key", async () => {
@@ -41,12 +58,22 @@ describe("a chain", () => {
   });
 
   test("is refused under an empty bundle", async () => {
-    expect(codeOf([await goodLeaf(own.intermediate), own.intermediate.certificate], { bundle: { ...own.bundle, roots: [] } })).toBe("UNTRUSTED");
+    expect(
+      codeOf([await goodLeaf(own.intermediate), own.intermediate.certificate], {
+        bundle: { ...own.bundle, roots: [] },
+      }),
+    ).toBe("UNTRUSTED");
   });
 
   test("is refused for another trust domain", async () => {
     const foreign = await createAuthority("b.org");
-    const leaf = await issueLeaf({ id: routerId("b.org", "r1"), spki: spkiOf(generateKeyPair().publicKey), ttlSeconds: 60, now, issuer: foreign.intermediate });
+    const leaf = await issueLeaf({
+      id: routerId("b.org", "r1"),
+      spki: spkiOf(generateKeyPair().publicKey),
+      ttlSeconds: 60,
+      now,
+      issuer: foreign.intermediate,
+    });
     const chain = [leaf, foreign.intermediate.certificate];
     expect(codeOf(chain)).toBe("FOREIGN_TRUST_DOMAIN");
     expect(codeOf(chain, { bundle: { ...foreign.bundle, trustDomain: "a.org" } })).toBe("FOREIGN_TRUST_DOMAIN");
@@ -56,7 +83,11 @@ describe("a chain", () => {
   test("is refused when a CA of another trust domain issued it", async () => {
     const foreign = await createAuthority("b.org");
     const leaf = forge(foreign.intermediate, Object.values(leafParts));
-    expect(codeOf([leaf, foreign.intermediate.certificate], { bundle: { ...own.bundle, roots: [foreign.root.certificate] } })).toBe("ISSUER_INVALID");
+    expect(
+      codeOf([leaf, foreign.intermediate.certificate], {
+        bundle: { ...own.bundle, roots: [foreign.root.certificate] },
+      }),
+    ).toBe("ISSUER_INVALID");
   });
 
   test("is refused before and after its time", async () => {
@@ -67,7 +98,13 @@ describe("a chain", () => {
 
   test("is refused below a leaf: a workload cannot issue", async () => {
     const { privateKey } = generateKeyPair();
-    const leaf = await issueLeaf({ id: routerId("a.org", "r1"), spki: spkiOf(privateKey), ttlSeconds: 600, now, issuer: own.intermediate });
+    const leaf = await issueLeaf({
+      id: routerId("a.org", "r1"),
+      spki: spkiOf(privateKey),
+      ttlSeconds: 600,
+      now,
+      issuer: own.intermediate,
+    });
     const child = forge({ certificate: leaf, privateKey }, Object.values(leafParts));
     expect(codeOf([child, leaf, own.intermediate.certificate])).toBe("ISSUER_INVALID");
   });
@@ -83,7 +120,11 @@ describe("a chain", () => {
       return { certificate: forge(own.root, extensions, { subject: "odd", spki: spkiOf(privateKey) }), privateKey };
     };
     const dumb = issuer([extension.basicConstraints(true), extension.keyUsage(keyUsageBits.digitalSignature)]);
-    const constrained = issuer([extension.basicConstraints(true), extension.keyUsage(keyUsageBits.keyCertSign), { oid: "2.5.29.30", critical: true, der: Buffer.from("3000", "hex") }]);
+    const constrained = issuer([
+      extension.basicConstraints(true),
+      extension.keyUsage(keyUsageBits.keyCertSign),
+      { oid: "2.5.29.30", critical: true, der: Buffer.from("3000", "hex") },
+    ]);
     const plain = issuer([extension.basicConstraints(true), extension.keyUsage(keyUsageBits.keyCertSign)]);
     const leafOf = (from: Issuer): Buffer => forge(from, Object.values(leafParts));
     expect(codeOf([leafOf(dumb), dumb.certificate])).toBe("ISSUER_INVALID");

@@ -29,10 +29,12 @@ const understoodInIssuers: ReadonlySet<string> = new Set([oids.basicConstraints,
  */
 export function verifyChain(chain: readonly Uint8Array[], bundle: TrustBundle, at: Date): VerifiedChain {
   const [leafDer, ...issuerDers] = chain;
-  if (leafDer === undefined || chain.length > maxChainCertificates) throw invalid(`it has ${chain.length} certificates`);
+  if (leafDer === undefined || chain.length > maxChainCertificates)
+    throw invalid(`it has ${chain.length} certificates`);
   const leaf = checkLeaf(leafDer);
   const trustDomain = leaf.identity.id.trustDomain;
-  if (trustDomain !== bundle.trustDomain) throw new IdentityError("FOREIGN_TRUST_DOMAIN", `The signer belongs to the trust domain ${trustDomain}.`);
+  if (trustDomain !== bundle.trustDomain)
+    throw new IdentityError("FOREIGN_TRUST_DOMAIN", `The signer belongs to the trust domain ${trustDomain}.`);
   const certificates = [leafDer, ...issuerDers].map(readCertificate);
   const root = rootOf(certificates, bundle);
   const issuers = [...certificates.slice(1), root];
@@ -55,11 +57,14 @@ function rootOf(certificates: readonly Certificate[], bundle: TrustBundle): Cert
 function checkIssuer(issuer: Certificate, below: number, trustDomain: string): void {
   const constraints = basicConstraintsOf(issuer);
   if (!constraints.isCa) throw invalidIssuer("it is not a CA");
-  if (constraints.pathLength !== null && constraints.pathLength < below) throw invalidIssuer("its path length is exceeded");
+  if (constraints.pathLength !== null && constraints.pathLength < below)
+    throw invalidIssuer("its path length is exceeded");
   const usage = keyUsageOf(issuer);
-  if (usage === null || (usage.bits & keyUsageBits.keyCertSign) === 0) throw invalidIssuer("its key may not sign certificates");
+  if (usage === null || (usage.bits & keyUsageBits.keyCertSign) === 0)
+    throw invalidIssuer("its key may not sign certificates");
   for (const [oid, extension] of issuer.extensions) {
-    if (extension.critical && !understoodInIssuers.has(oid)) throw invalidIssuer(`it has the unknown critical extension ${oid}`);
+    if (extension.critical && !understoodInIssuers.has(oid))
+      throw invalidIssuer(`it has the unknown critical extension ${oid}`);
   }
   for (const uri of subjectAltNameOf(issuer).uris) checkIssuerId(uri, trustDomain);
 }
@@ -71,7 +76,8 @@ function checkIssuerId(uri: string, trustDomain: string): void {
 }
 
 function checkSignature(subject: Certificate | undefined, issuer: Certificate): void {
-  if (subject === undefined || !subject.issuer.equals(issuer.subject)) throw invalid("its certificates are not in order");
+  if (subject === undefined || !subject.issuer.equals(issuer.subject))
+    throw invalid("its certificates are not in order");
   if (!isSignedBy(subject, issuer)) throw invalid("a signature in it is wrong");
 }
 
@@ -81,8 +87,13 @@ function isSignedBy(subject: Certificate, issuer: Certificate): boolean {
 }
 
 function checkTime(certificate: Certificate, at: Date): void {
-  if (at < certificate.notBefore) throw new IdentityError("NOT_YET_VALID", `A certificate of the chain begins at ${certificate.notBefore.toISOString()}.`);
-  if (at > certificate.notAfter) throw new IdentityError("EXPIRED", `A certificate of the chain ended at ${certificate.notAfter.toISOString()}.`);
+  if (at < certificate.notBefore)
+    throw new IdentityError(
+      "NOT_YET_VALID",
+      `A certificate of the chain begins at ${certificate.notBefore.toISOString()}.`,
+    );
+  if (at > certificate.notAfter)
+    throw new IdentityError("EXPIRED", `A certificate of the chain ended at ${certificate.notAfter.toISOString()}.`);
 }
 
 function invalid(why: string): IdentityError {

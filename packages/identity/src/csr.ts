@@ -49,7 +49,12 @@ export async function verifyCsr(der: Uint8Array): Promise<{ readonly spki: Buffe
   return { spki };
 }
 
-function read(der: Uint8Array): { readonly info: Buffer; readonly spki: Buffer; readonly algorithm: string; readonly signature: Buffer } {
+function read(der: Uint8Array): {
+  readonly info: Buffer;
+  readonly spki: Buffer;
+  readonly algorithm: string;
+  readonly signature: Buffer;
+} {
   try {
     const outer = new DerReader(der);
     const request = outer.enter(tags.sequence);

@@ -71,7 +71,8 @@ export function trustDomainId(trustDomain: string): SpiffeId {
 
 function compose(trustDomain: string, kind: string, ...names: readonly string[]): SpiffeId {
   for (const name of names) {
-    if (!isName(name)) throw new IdentityError("NAME_INVALID", `A ${kind}'s name must match [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?.`);
+    if (!isName(name))
+      throw new IdentityError("NAME_INVALID", `A ${kind}'s name must match [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?.`);
   }
   return parseSpiffeId(`spiffe://${checkTrustDomain(trustDomain)}/${[kind, ...names].join("/")}`);
 }

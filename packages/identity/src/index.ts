@@ -12,7 +12,16 @@ export { adminId, busId, identityOf, isName, routerId, serviceId, trustDomainId,
 export type { Identity } from "./identity.ts";
 export { createIntermediate, createRoot, issueLeaf } from "./issue.ts";
 export type { Issuer } from "./issue.ts";
-export { generateKeyPair, openPrivateKey, publicKeyOf, sealPrivateKey, sign, spkiOf, thumbprint, verifySignature } from "./keys.ts";
+export {
+  generateKeyPair,
+  openPrivateKey,
+  publicKeyOf,
+  sealPrivateKey,
+  sign,
+  spkiOf,
+  thumbprint,
+  verifySignature,
+} from "./keys.ts";
 export { checkLeaf } from "./leaf.ts";
 export type { LeafFacts } from "./leaf.ts";
 export { keyUsageBits, oids } from "./oids.ts";

@@ -32,12 +32,14 @@ export async function issueLeaf(input: {
   readonly issuer: Issuer;
 }): Promise<Buffer> {
   const { id, spki, ttlSeconds, now, issuer } = input;
-  if (!Number.isFinite(ttlSeconds) || ttlSeconds <= 0) throw new IdentityError("TTL_OUT_OF_RANGE", "A certificate must live for more than zero seconds.");
+  if (!Number.isFinite(ttlSeconds) || ttlSeconds <= 0)
+    throw new IdentityError("TTL_OUT_OF_RANGE", "A certificate must live for more than zero seconds.");
   if (id.segments.length === 0) throw new IdentityError("LEAF_INVALID", "The SPIFFE ID of a leaf has a path.");
   publicKeyOf(spki);
   const signer = readCertificate(issuer.certificate);
   for (const uri of subjectAltNameOf(signer).uris) checkSameDomain(id, parseSpiffeId(uri));
-  if (now >= signer.notAfter) throw new IdentityError("EXPIRED", `The issuing certificate ended at ${signer.notAfter.toISOString()}.`);
+  if (now >= signer.notAfter)
+    throw new IdentityError("EXPIRED", `The issuing certificate ended at ${signer.notAfter.toISOString()}.`);
   const notAfter = new Date(Math.min(wholeSeconds(now.getTime() + ttlSeconds * 1000), signer.notAfter.getTime()));
   return buildCertificate(
     {
@@ -61,7 +63,10 @@ export async function issueLeaf(input: {
 
 function checkSameDomain(id: SpiffeId, issuer: SpiffeId): void {
   if (id.trustDomain === issuer.trustDomain) return;
-  throw new IdentityError("FOREIGN_TRUST_DOMAIN", `The issuer of ${issuer.trustDomain} cannot issue for ${id.trustDomain}.`);
+  throw new IdentityError(
+    "FOREIGN_TRUST_DOMAIN",
+    `The issuer of ${issuer.trustDomain} cannot issue for ${id.trustDomain}.`,
+  );
 }
 
 /** A self-signed root with a fresh key. `pathLength` 1 allows one tier of intermediates, 0 leaves only. */
@@ -92,7 +97,11 @@ export async function createIntermediate(input: {
   const template = signingTemplate({ ...input, subject, spki: spkiOf(privateKey), pathLength: 0 });
   const notAfter = new Date(Math.min(template.notAfter.getTime(), root.notAfter.getTime()));
   const authority = extension.authorityKeyIdentifier(subjectKeyIdentifierOf(root) ?? keyIdentifierOf(root.spki));
-  const certificate = buildCertificate({ ...template, notAfter, extensions: [...template.extensions, authority] }, root.subject, input.issuer.privateKey);
+  const certificate = buildCertificate(
+    { ...template, notAfter, extensions: [...template.extensions, authority] },
+    root.subject,
+    input.issuer.privateKey,
+  );
   return { certificate, privateKey };
 }
 

@@ -1,12 +1,34 @@
 import { createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { createAuthority, goodLeaf } from "./authority.test-support.ts";
-import { createCsr, createSvid, derOf, generateKeyPair, openPrivateKey, pemOf, publicKeyOf, RotatingSvid, sealPrivateKey, sign, spkiOf, thumbprint, verifyCsr, verifySignature, issueLeaf, routerId } from "./index.ts";
+import {
+  createCsr,
+  createSvid,
+  derOf,
+  generateKeyPair,
+  openPrivateKey,
+  pemOf,
+  publicKeyOf,
+  RotatingSvid,
+  sealPrivateKey,
+  sign,
+  spkiOf,
+  thumbprint,
+  verifyCsr,
+  verifySignature,
+  issueLeaf,
+  routerId,
+} from "./index.ts";
 
 describe("a key", () => {
   test("has the RFC 7638 thumbprint", () => {
     // RFC 7515 appendix A.3 publishes the key; the thumbprint was computed from it by another implementation.
-    const jwk = { kty: "EC", crv: "P-256", x: "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", y: "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0" };
+    const jwk = {
+      kty: "EC",
+      crv: "P-256",
+      x: "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+      y: "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    };
     const spki = createPublicKey({ key: jwk, format: "jwk" }).export({ type: "spki", format: "der" });
     expect(thumbprint(spki)).toBe("oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U");
   });
@@ -23,15 +45,21 @@ describe("a key", () => {
   });
 
   test("is P-256 in one encoding only", () => {
-    const refused = (spki: Uint8Array): void => expect(() => publicKeyOf(spki)).toThrow(expect.objectContaining({ code: "PUBLIC_KEY_UNSUPPORTED" }));
+    const refused = (spki: Uint8Array): void =>
+      expect(() => publicKeyOf(spki)).toThrow(expect.objectContaining({ code: "PUBLIC_KEY_UNSUPPORTED" }));
     const spki = spkiOf(generateKeyPair().publicKey);
     refused(Buffer.concat([spki, Buffer.of(0)]));
     refused(spki.subarray(0, -1));
     refused(Buffer.concat([spki.subarray(0, -64), Buffer.alloc(64, 1)]));
-    const compressed = Buffer.concat([Buffer.from("3039301306072a8648ce3d020106082a8648ce3d030107032200", "hex"), Buffer.of(2 + ((spki.at(-1) ?? 0) & 1)), spki.subarray(-64, -32)]);
+    const compressed = Buffer.concat([
+      Buffer.from("3039301306072a8648ce3d020106082a8648ce3d030107032200", "hex"),
+      Buffer.of(2 + ((spki.at(-1) ?? 0) & 1)),
+      spki.subarray(-64, -32),
+    ]);
     expect(createPublicKey({ key: compressed, format: "der", type: "spki" }).asymmetricKeyType).toBe("ec");
     refused(compressed);
-    for (const other of [generateKeyPairSync("ed25519"), generateKeyPairSync("rsa", { modulusLength: 2048 })]) refused(spkiOf(other.publicKey));
+    for (const other of [generateKeyPairSync("ed25519"), generateKeyPairSync("rsa", { modulusLength: 2048 })])
+      refused(spkiOf(other.publicKey));
   });
 });
 
@@ -43,7 +71,9 @@ describe("a sealed key", () => {
     const pem = sealPrivateKey(privateKey, kek);
     expect(openPrivateKey(pem, kek).equals(privateKey)).toBe(true);
     expect(() => openPrivateKey(pem, randomBytes(32))).toThrow(expect.objectContaining({ code: "KEY_UNREADABLE" }));
-    expect(() => openPrivateKey(pem.replaceAll("A", "B"), kek)).toThrow(expect.objectContaining({ code: "KEY_UNREADABLE" }));
+    expect(() => openPrivateKey(pem.replaceAll("A", "B"), kek)).toThrow(
+      expect.objectContaining({ code: "KEY_UNREADABLE" }),
+    );
   });
 
   test("is not opened when it lies open", () => {
@@ -52,7 +82,9 @@ describe("a sealed key", () => {
   });
 
   test("needs 32 bytes to be sealed under", () => {
-    expect(() => sealPrivateKey(privateKey, randomBytes(16))).toThrow(expect.objectContaining({ code: "KEY_UNREADABLE" }));
+    expect(() => sealPrivateKey(privateKey, randomBytes(16))).toThrow(
+      expect.objectContaining({ code: "KEY_UNREADABLE" }),
+    );
   });
 });
 
@@ -65,7 +97,8 @@ describe("a certificate request", () => {
   test("with another key's signature, changed or oversized, is refused", async () => {
     const csr = await createCsr(generateKeyPair().privateKey);
     const other = spkiOf(generateKeyPair().privateKey);
-    const refused = async (der: Uint8Array): Promise<void> => expect(verifyCsr(der)).rejects.toMatchObject({ name: "IdentityError" });
+    const refused = async (der: Uint8Array): Promise<void> =>
+      expect(verifyCsr(der)).rejects.toMatchObject({ name: "IdentityError" });
     const swapped = Buffer.from(csr);
     other.copy(swapped, swapped.indexOf(other.subarray(0, 27)));
     await expect(verifyCsr(swapped)).rejects.toMatchObject({ code: "CSR_INVALID" });
@@ -84,15 +117,30 @@ describe("an SVID", () => {
   test("needs the key that its leaf names", async () => {
     const { intermediate } = await createAuthority("a.org");
     const leaf = await goodLeaf(intermediate);
-    expect(() => createSvid([leaf, intermediate.certificate], generateKeyPair().privateKey)).toThrow(expect.objectContaining({ code: "KEY_MISMATCH" }));
-    expect(() => createSvid([], generateKeyPair().privateKey)).toThrow(expect.objectContaining({ code: "CHAIN_INVALID" }));
+    expect(() => createSvid([leaf, intermediate.certificate], generateKeyPair().privateKey)).toThrow(
+      expect.objectContaining({ code: "KEY_MISMATCH" }),
+    );
+    expect(() => createSvid([], generateKeyPair().privateKey)).toThrow(
+      expect.objectContaining({ code: "CHAIN_INVALID" }),
+    );
   });
 
   test("rotates to the same identity only, and tells its listeners", async () => {
     const { intermediate, bundle } = await createAuthority("a.org");
     const svidOf = async (name: string): Promise<ReturnType<typeof createSvid>> => {
       const { privateKey } = generateKeyPair();
-      return createSvid([await issueLeaf({ id: routerId("a.org", name), spki: spkiOf(privateKey), ttlSeconds: 60, now: new Date(), issuer: intermediate })], privateKey);
+      return createSvid(
+        [
+          await issueLeaf({
+            id: routerId("a.org", name),
+            spki: spkiOf(privateKey),
+            ttlSeconds: 60,
+            now: new Date(),
+            issuer: intermediate,
+          }),
+        ],
+        privateKey,
+      );
     };
     const source = new RotatingSvid(await svidOf("r1"), bundle);
     const seen: string[] = [];

@@ -1,4 +1,12 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign as signBytes, verify, type KeyObject } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  sign as signBytes,
+  verify,
+  type KeyObject,
+} from "node:crypto";
 import { IdentityError } from "./errors.ts";
 
 const coordinateBytes = 32;
@@ -22,8 +30,10 @@ export function spkiOf(key: KeyObject): Buffer {
  */
 export function publicKeyOf(spki: Uint8Array): KeyObject {
   // OpenSSL would also read compressed points and explicit parameters: further spellings of the same key.
-  const isP256 = spki.length === p256Prefix.length + 2 * coordinateBytes && p256Prefix.equals(spki.subarray(0, p256Prefix.length));
-  if (!isP256) throw new IdentityError("PUBLIC_KEY_UNSUPPORTED", "Only P-256 keys with an uncompressed point are accepted.");
+  const isP256 =
+    spki.length === p256Prefix.length + 2 * coordinateBytes && p256Prefix.equals(spki.subarray(0, p256Prefix.length));
+  if (!isP256)
+    throw new IdentityError("PUBLIC_KEY_UNSUPPORTED", "Only P-256 keys with an uncompressed point are accepted.");
   try {
     return createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
   } catch (cause) {
@@ -61,12 +71,16 @@ export function sealPrivateKey(key: KeyObject, kek: Buffer): string {
  * @throws {IdentityError} KEY_UNREADABLE
  */
 export function openPrivateKey(pem: string, kek: Buffer): KeyObject {
-  if (!pem.startsWith("-----BEGIN ENCRYPTED PRIVATE KEY-----")) throw new IdentityError("KEY_UNREADABLE", "The private key is not sealed.");
+  if (!pem.startsWith("-----BEGIN ENCRYPTED PRIVATE KEY-----"))
+    throw new IdentityError("KEY_UNREADABLE", "The private key is not sealed.");
   try {
     return createPrivateKey({ key: pem, format: "pem", passphrase: passphraseOf(kek) });
   } catch {
     // The cause is dropped: an OpenSSL error says nothing more and could quote its input.
-    throw new IdentityError("KEY_UNREADABLE", "The private key cannot be opened: it was sealed under another key-encryption key, or it is damaged.");
+    throw new IdentityError(
+      "KEY_UNREADABLE",
+      "The private key cannot be opened: it was sealed under another key-encryption key, or it is damaged.",
+    );
   }
 }
 

@@ -54,7 +54,8 @@ function checkUsage(leaf: Certificate): void {
   const usage = keyUsageOf(leaf);
   if (usage === null || !usage.critical) throw invalid("its key usage is absent or not critical");
   if ((usage.bits & keyUsageBits.digitalSignature) === 0) throw invalid("its key may not sign");
-  if ((usage.bits & (keyUsageBits.keyCertSign | keyUsageBits.cRLSign)) !== 0) throw invalid("its key may sign certificates or CRLs");
+  if ((usage.bits & (keyUsageBits.keyCertSign | keyUsageBits.cRLSign)) !== 0)
+    throw invalid("its key may sign certificates or CRLs");
   const purposes = extKeyUsageOf(leaf);
   if (purposes === null || !purposes.includes(oids.serverAuth) || !purposes.includes(oids.clientAuth)) {
     throw invalid("its purposes are not both serverAuth and clientAuth");
@@ -66,7 +67,8 @@ function soleUri(leaf: Certificate): string {
   const [uri, ...others] = names.uris;
   if (uri === undefined || others.length > 0) throw invalid(`it has ${names.uris.length} URI names instead of one`);
   if (names.otherNames > 0) throw invalid("it has further names beside its SPIFFE ID");
-  if (leaf.subject.equals(emptyName) && !names.critical) throw invalid("its subject is empty and its SPIFFE ID is not critical");
+  if (leaf.subject.equals(emptyName) && !names.critical)
+    throw invalid("its subject is empty and its SPIFFE ID is not critical");
   return uri;
 }
 

@@ -26,7 +26,17 @@ afterAll(async () => {
 async function verify(leaf: Buffer, purpose: string): Promise<string> {
   const file = join(dir, "leaf.pem");
   await writeFile(file, pemOf([leaf]));
-  const command = ["verify", "-x509_strict", "-purpose", purpose, "-CAfile", join(dir, "root.pem"), "-untrusted", join(dir, "intermediate.pem"), file];
+  const command = [
+    "verify",
+    "-x509_strict",
+    "-purpose",
+    purpose,
+    "-CAfile",
+    join(dir, "root.pem"),
+    "-untrusted",
+    join(dir, "intermediate.pem"),
+    file,
+  ];
   return await run("openssl", command).then(
     () => "OK",
     (error: { readonly stderr: string }) => /error (\d+)/.exec(error.stderr)?.[0] ?? error.stderr,
@@ -40,14 +50,29 @@ describe("openssl verify -x509_strict", () => {
 
   test("is strict indeed: it refuses an empty subject whose name is not critical, and a leaf that may sign certificates", async () => {
     const { names, keyUsage, purposes, constraints } = leafParts;
-    expect(await verify(forge(authority.intermediate, [{ ...names, critical: false }, keyUsage, purposes, constraints]), "sslserver")).toMatch(/^error/);
+    expect(
+      await verify(
+        forge(authority.intermediate, [{ ...names, critical: false }, keyUsage, purposes, constraints]),
+        "sslserver",
+      ),
+    ).toMatch(/^error/);
     const signing = extension.keyUsage(keyUsageBits.digitalSignature | keyUsageBits.keyCertSign);
-    expect(await verify(forge(authority.intermediate, [names, signing, purposes, constraints]), "sslserver")).toMatch(/^error/);
+    expect(await verify(forge(authority.intermediate, [names, signing, purposes, constraints]), "sslserver")).toMatch(
+      /^error/,
+    );
   });
 
   test("reads the SPIFFE ID, and nothing else, from the leaf", async () => {
     await verify(await goodLeaf(authority.intermediate), "sslserver");
-    const { stdout } = await run("openssl", ["x509", "-in", join(dir, "leaf.pem"), "-noout", "-subject", "-ext", "subjectAltName,keyUsage,extendedKeyUsage,basicConstraints"]);
+    const { stdout } = await run("openssl", [
+      "x509",
+      "-in",
+      join(dir, "leaf.pem"),
+      "-noout",
+      "-subject",
+      "-ext",
+      "subjectAltName,keyUsage,extendedKeyUsage,basicConstraints",
+    ]);
     expect(stdout.split("\n").map((line) => line.trim())).toEqual([
       "subject=",
       "X509v3 Subject Alternative Name: critical",

@@ -16,7 +16,8 @@ export function pemOf(certificates: readonly Uint8Array[]): string {
 export function derOf(pem: string): Buffer[] {
   const rest = pem.replace(block, "").trim();
   const certificates = [...pem.matchAll(block)].map((match) => Buffer.from(match[1] ?? "", "base64"));
-  if (rest !== "" || certificates.length === 0) throw new IdentityError("PEM_INVALID", "Expected PEM certificates and nothing else.");
+  if (rest !== "" || certificates.length === 0)
+    throw new IdentityError("PEM_INVALID", "Expected PEM certificates and nothing else.");
   return certificates;
 }
 

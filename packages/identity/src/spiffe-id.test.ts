@@ -18,7 +18,9 @@ describe("a SPIFFE ID", () => {
     for (const code of [...every, ...beyond]) {
       const character = String.fromCodePoint(code);
       // A slash ends the trust domain: what follows is a path.
-      expect(accepts(`spiffe://a${character}b/x`), `code point ${code}`).toBe(/^[a-z0-9._-]$/.test(character) || character === "/");
+      expect(accepts(`spiffe://a${character}b/x`), `code point ${code}`).toBe(
+        /^[a-z0-9._-]$/.test(character) || character === "/",
+      );
     }
   });
 
@@ -57,7 +59,11 @@ describe("a SPIFFE ID", () => {
   });
 
   test("keeps its spelling and is cut at the slashes only", () => {
-    expect(parseSpiffeId("spiffe://a-b_c.d/X/y..z/-")).toEqual({ uri: "spiffe://a-b_c.d/X/y..z/-", trustDomain: "a-b_c.d", segments: ["X", "y..z", "-"] });
+    expect(parseSpiffeId("spiffe://a-b_c.d/X/y..z/-")).toEqual({
+      uri: "spiffe://a-b_c.d/X/y..z/-",
+      trustDomain: "a-b_c.d",
+      segments: ["X", "y..z", "-"],
+    });
     expect(parseSpiffeId(`spiffe://${"a".repeat(255)}`).segments).toEqual([]);
     expect(parseSpiffeId(`spiffe://a.org/${"x".repeat(2048 - 15)}`).uri).toHaveLength(2048);
   });
@@ -74,12 +80,24 @@ describe("an identity", () => {
     expect(identityOf(id)).toEqual({ ...facts, id });
   });
 
-  test.each(["", "/workload", "/workload/a", "/workload/a/b/c", "/workload/A/b", "/workload/a/b.c", "/workload/-a/b", "/router/a/b", "/admin", "/bus/a/b", "/other/a", "/Workload/a/b"])(
-    "spiffe://a.org%s is none of ours",
-    (path) => {
-      expect(() => identityOf(parseSpiffeId(`spiffe://a.org${path}`))).toThrow(expect.objectContaining({ code: "IDENTITY_KIND_UNKNOWN" }));
-    },
-  );
+  test.each([
+    "",
+    "/workload",
+    "/workload/a",
+    "/workload/a/b/c",
+    "/workload/A/b",
+    "/workload/a/b.c",
+    "/workload/-a/b",
+    "/router/a/b",
+    "/admin",
+    "/bus/a/b",
+    "/other/a",
+    "/Workload/a/b",
+  ])("spiffe://a.org%s is none of ours", (path) => {
+    expect(() => identityOf(parseSpiffeId(`spiffe://a.org${path}`))).toThrow(
+      expect.objectContaining({ code: "IDENTITY_KIND_UNKNOWN" }),
+    );
+  });
 
   test.each(["", "A", "a b", "a/b", "a.b", "-a", "a-", "ä", "a".repeat(64), "..", "%61"])("%j names nobody", (name) => {
     expect(() => workloadId("a.org", name, "one")).toThrow(expect.objectContaining({ code: "NAME_INVALID" }));

@@ -30,9 +30,11 @@ export function parseSpiffeId(uri: string): SpiffeId {
 /** SPIFFE-ID §2.1: 1 to 255 of `[a-z0-9.-_]`. */
 export function checkTrustDomain(trustDomain: string): string {
   if (trustDomain.length === 0) throw invalid("its trust domain is empty");
-  if (trustDomain.length > maxTrustDomainBytes) throw invalid(`its trust domain is longer than ${maxTrustDomainBytes} bytes`);
+  if (trustDomain.length > maxTrustDomainBytes)
+    throw invalid(`its trust domain is longer than ${maxTrustDomainBytes} bytes`);
   for (let at = 0; at < trustDomain.length; at += 1) {
-    if (!isTrustDomainByte(trustDomain.charCodeAt(at))) throw invalid("its trust domain has a character outside [a-z0-9.-_]");
+    if (!isTrustDomainByte(trustDomain.charCodeAt(at)))
+      throw invalid("its trust domain has a character outside [a-z0-9.-_]");
   }
   return trustDomain;
 }
@@ -43,7 +45,8 @@ function checkSegment(segment: string): void {
   if (segment === "." || segment === "..") throw invalid("its path has a relative segment");
   for (let at = 0; at < segment.length; at += 1) {
     const code = segment.charCodeAt(at);
-    if (!isTrustDomainByte(code) && !isUpperCase(code)) throw invalid("its path has a character outside [a-zA-Z0-9.-_]");
+    if (!isTrustDomainByte(code) && !isUpperCase(code))
+      throw invalid("its path has a character outside [a-zA-Z0-9.-_]");
   }
 }
 

@@ -35,7 +35,8 @@ export function createSvid(chain: readonly Uint8Array[], privateKey: KeyObject):
   const [leaf, ...issuers] = certificateChain;
   if (leaf === undefined) throw new IdentityError("CHAIN_INVALID", "An SVID needs at least its leaf certificate.");
   const { identity, serial, notBefore, notAfter, spki } = checkLeaf(leaf);
-  if (!spkiOf(privateKey).equals(spki)) throw new IdentityError("KEY_MISMATCH", "The private key is not the one that the certificate names.");
+  if (!spkiOf(privateKey).equals(spki))
+    throw new IdentityError("KEY_MISMATCH", "The private key is not the one that the certificate names.");
   issuers.forEach(readCertificate);
   return { identity, certificateChain, privateKey, serial, notBefore, notAfter };
 }
@@ -69,7 +70,8 @@ export class RotatingSvid implements SvidSource {
   /** @throws {IdentityError} IDENTITY_CHANGED */
   rotate(svid: Svid, bundle: TrustBundle): void {
     const [before, after] = [this.#svid.identity.id.uri, svid.identity.id.uri];
-    if (before !== after) throw new IdentityError("IDENTITY_CHANGED", `The SVID of ${before} cannot become one of ${after}.`);
+    if (before !== after)
+      throw new IdentityError("IDENTITY_CHANGED", `The SVID of ${before} cannot become one of ${after}.`);
     this.#svid = svid;
     this.#bundle = bundle;
     for (const listener of this.#listeners) listener();

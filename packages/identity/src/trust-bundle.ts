@@ -12,10 +12,19 @@ export interface TrustBundle {
 }
 
 /** A bundle as it comes over the wire, checked and copied. */
-export function trustBundle(input: { readonly trustDomain: string; readonly roots: readonly Uint8Array[]; readonly sequence: number }): TrustBundle {
+export function trustBundle(input: {
+  readonly trustDomain: string;
+  readonly roots: readonly Uint8Array[];
+  readonly sequence: number;
+}): TrustBundle {
   checkTrustDomain(input.trustDomain);
-  if (!Number.isSafeInteger(input.sequence) || input.sequence < 0) throw new IdentityError("CHAIN_INVALID", "A trust bundle's sequence is a whole number.");
-  return { trustDomain: input.trustDomain, roots: input.roots.map((root) => Buffer.from(root)), sequence: input.sequence };
+  if (!Number.isSafeInteger(input.sequence) || input.sequence < 0)
+    throw new IdentityError("CHAIN_INVALID", "A trust bundle's sequence is a whole number.");
+  return {
+    trustDomain: input.trustDomain,
+    roots: input.roots.map((root) => Buffer.from(root)),
+    sequence: input.sequence,
+  };
 }
 
 /** SHA-256 of a root's DER, lower-case hexadecimal: what an enrollment token carries and a client pins. */

@@ -30,13 +30,18 @@ export interface ConnectOptions {
  * In TLS 1.3 the client is done before the server has judged its certificate: a refusal shows as an early end of the socket.
  * @throws {MtlsError} or the signal's reason; the carrier is destroyed then
  */
-export async function connectMtls(options: ConnectOptions): Promise<{ readonly socket: TLSSocket; readonly peer: Peer }> {
+export async function connectMtls(
+  options: ConnectOptions,
+): Promise<{ readonly socket: TLSSocket; readonly peer: Peer }> {
   const { signal } = options;
   signal?.throwIfAborted();
   const socket = open(options);
   const timeoutMs = options.handshakeTimeoutMs ?? 5000;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new MtlsError("HANDSHAKE_TIMEOUT", `The handshake took longer than ${timeoutMs} ms.`)), timeoutMs);
+  const timer = setTimeout(
+    () => reject(new MtlsError("HANDSHAKE_TIMEOUT", `The handshake took longer than ${timeoutMs} ms.`)),
+    timeoutMs,
+  );
   const onAbort = (): void => reject(signal?.reason);
   const onError = (error: Error): void => reject(failureOf(error, socket));
   const onClose = (): void => reject(new MtlsError("HANDSHAKE_FAILED", "The peer went away during the handshake."));
@@ -79,14 +84,16 @@ function judge(socket: TLSSocket, { trust, alpn, expect }: ConnectOptions): Peer
   if (socket.alpnProtocol !== alpn) throw new MtlsError("ALPN_MISMATCH", `The peer does not speak ${alpn}.`);
   const sent = sentCertificates(socket);
   const peer = provenPeer(socket, sent, { bundle: bundleOf(trust, sent), extraRoots: [] }, groupOf(socket));
-  if (!expect(peer.identity)) throw new MtlsError("IDENTITY_UNEXPECTED", `${peer.identity.id.uri} is not whom this connection was meant for.`);
+  if (!expect(peer.identity))
+    throw new MtlsError("IDENTITY_UNEXPECTED", `${peer.identity.id.uri} is not whom this connection was meant for.`);
   return peer;
 }
 
 function bundleOf(trust: TrustBundle | PinnedRoot, sent: readonly Buffer[]): TrustBundle {
   if (!("rootFingerprint" in trust)) return trust;
   const root = sent.at(-1);
-  if (root === undefined || rootFingerprint(root) !== trust.rootFingerprint) throw new MtlsError("UNTRUSTED", "The server's root is not the one that was pinned.");
+  if (root === undefined || rootFingerprint(root) !== trust.rootFingerprint)
+    throw new MtlsError("UNTRUSTED", "The server's root is not the one that was pinned.");
   return { trustDomain: trust.trustDomain, roots: [root], sequence: 0 };
 }
 
@@ -99,6 +106,9 @@ function failureOf(error: Error, socket: TLSSocket): Error {
   const verdict: unknown = socket.authorizationError;
   if (typeof verdict === "string") return pathErrorOf(verdict);
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  if (code.includes("NO_APPLICATION_PROTOCOL")) return new MtlsError("ALPN_MISMATCH", "The peer speaks none of the offered protocols.", { cause: error });
-  return new MtlsError("HANDSHAKE_FAILED", `The handshake failed (${code === "" ? error.message : code}).`, { cause: error });
+  if (code.includes("NO_APPLICATION_PROTOCOL"))
+    return new MtlsError("ALPN_MISMATCH", "The peer speaks none of the offered protocols.", { cause: error });
+  return new MtlsError("HANDSHAKE_FAILED", `The handshake failed (${code === "" ? error.message : code}).`, {
+    cause: error,
+  });
 }

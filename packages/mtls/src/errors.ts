@@ -26,7 +26,8 @@ export class MtlsError extends Error {
 
 /** What a refusal by the rules of identities means for a handshake. */
 export function refusalOf(cause: unknown): MtlsError {
-  if (!(cause instanceof IdentityError)) return new MtlsError("HANDSHAKE_FAILED", "The peer's certificate could not be checked.", { cause });
+  if (!(cause instanceof IdentityError))
+    return new MtlsError("HANDSHAKE_FAILED", "The peer's certificate could not be checked.", { cause });
   return new MtlsError(codeOf(cause.code), cause.message, { cause });
 }
 
@@ -39,6 +40,7 @@ function codeOf(code: IdentityErrorCode): MtlsErrorCode {
 
 /** What OpenSSL's verdict on a path (`X509_V_ERR_*`) means for a handshake. */
 export function pathErrorOf(verdict: string): MtlsError {
-  if (verdict === "CERT_HAS_EXPIRED" || verdict === "CERT_NOT_YET_VALID") return new MtlsError("EXPIRED", `The peer's certificate is out of its time (${verdict}).`);
+  if (verdict === "CERT_HAS_EXPIRED" || verdict === "CERT_NOT_YET_VALID")
+    return new MtlsError("EXPIRED", `The peer's certificate is out of its time (${verdict}).`);
   return new MtlsError("UNTRUSTED", `The peer's certificate does not lead to a root of the trust bundle (${verdict}).`);
 }

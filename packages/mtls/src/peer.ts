@@ -34,14 +34,21 @@ export interface Trust {
  * @throws {MtlsError}
  */
 export function provenPeer(socket: TLSSocket, sent: readonly Buffer[], trust: Trust, tlsGroup: string | null): Peer {
-  if (socket.isSessionReused()) throw new MtlsError("SESSION_RESUMED", "A resumed session proves neither a key nor a certificate that is still valid.");
+  if (socket.isSessionReused())
+    throw new MtlsError(
+      "SESSION_RESUMED",
+      "A resumed session proves neither a key nor a certificate that is still valid.",
+    );
   if (sent.length === 0) throw new MtlsError("NO_CERTIFICATE", "The peer showed no certificate.");
   const { verified, anchor } = verify(withoutRoot(sent, trust), trust);
   const { identity, serial, notAfter, issuers } = verified;
   return { identity, serial, notAfter, issuers, tlsGroup, anchor };
 }
 
-function verify(chain: readonly Buffer[], trust: Trust): { readonly verified: VerifiedChain; readonly anchor: Peer["anchor"] } {
+function verify(
+  chain: readonly Buffer[],
+  trust: Trust,
+): { readonly verified: VerifiedChain; readonly anchor: Peer["anchor"] } {
   const at = new Date();
   try {
     return { verified: verifyChain(chain, trust.bundle, at), anchor: "bundle" };

@@ -12,6 +12,8 @@ export function contextOptions(svid: Svid | null, roots: readonly Uint8Array[]):
     maxVersion: "TLSv1.3",
     secureOptions: constants.SSL_OP_NO_TICKET,
     ca: roots.map((root) => pemOf([root])),
-    ...(svid === null ? {} : { cert: pemOf(svid.certificateChain), key: svid.privateKey.export({ type: "pkcs8", format: "pem" }) }),
+    ...(svid === null
+      ? {}
+      : { cert: pemOf(svid.certificateChain), key: svid.privateKey.export({ type: "pkcs8", format: "pem" }) }),
   };
 }

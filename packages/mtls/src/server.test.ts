@@ -1,6 +1,21 @@
 import { once } from "node:events";
 import { connect, type TLSSocket } from "node:tls";
-import { adminId, createRoot, buildCertificate, extensionTemplates, generateKeyPair, keyUsageBits, oids, readCertificate, RotatingSvid, routerId, sha256Hex, spkiOf, workloadId, type Svid } from "@sallyport/identity";
+import {
+  adminId,
+  createRoot,
+  buildCertificate,
+  extensionTemplates,
+  generateKeyPair,
+  keyUsageBits,
+  oids,
+  readCertificate,
+  RotatingSvid,
+  routerId,
+  sha256Hex,
+  spkiOf,
+  workloadId,
+  type Svid,
+} from "@sallyport/identity";
 import { createTestAuthority, forgeSvid, type TestAuthority } from "@sallyport/testing";
 import { beforeAll, describe, expect, test } from "vitest";
 import { carrierKinds } from "./carrier-pairs.test-support.ts";
@@ -31,10 +46,18 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
   }
 
   /** A client that checks nothing, so that only the server decides. */
-  async function attempt(client: Svid | null, options: Partial<MtlsServerOptions> & { readonly offers?: readonly string[] } = {}): Promise<Attempt> {
+  async function attempt(
+    client: Svid | null,
+    options: Partial<MtlsServerOptions> & { readonly offers?: readonly string[] } = {},
+  ): Promise<Attempt> {
     const [near, far] = await pair();
     const { offers = [alpn], ...serverOptions } = options;
-    await using server = createMtlsServer({ identity: router, alpn: [alpn], clientCertificate: "required", ...serverOptions });
+    await using server = createMtlsServer({
+      identity: router,
+      alpn: [alpn],
+      clientCertificate: "required",
+      ...serverOptions,
+    });
     const socket = connect({
       ...contextOptions(client, own.bundle.roots),
       socket: near,
@@ -57,7 +80,15 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
     const svid = await own.issue(agent);
     const { accepted } = await attempt(svid);
     expect(accepted).toMatchObject({
-      value: { peer: { identity: { kind: "workload", name: "agent", instance: "one" }, serial: svid.serial, notAfter: svid.notAfter, tlsGroup: "X25519MLKEM768", anchor: "bundle" } },
+      value: {
+        peer: {
+          identity: { kind: "workload", name: "agent", instance: "one" },
+          serial: svid.serial,
+          notAfter: svid.notAfter,
+          tlsGroup: "X25519MLKEM768",
+          anchor: "bundle",
+        },
+      },
     });
   });
 
@@ -87,20 +118,31 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
   });
 
   test("refuses an expired certificate", async () => {
-    expect(await refusalOf(await own.issue(agent, { now: new Date(Date.now() - 86_400_000), ttlSeconds: 60 }))).toBe("EXPIRED");
+    expect(await refusalOf(await own.issue(agent, { now: new Date(Date.now() - 86_400_000), ttlSeconds: 60 }))).toBe(
+      "EXPIRED",
+    );
   });
 
   test("refuses a signing certificate that is used as a leaf", async () => {
-    const asLeaf = forgeSvid(own.root, { uris: [agent.uri], isCa: true, keyUsage: keyUsageBits.digitalSignature | keyUsageBits.keyCertSign, chain: [] });
+    const asLeaf = forgeSvid(own.root, {
+      uris: [agent.uri],
+      isCa: true,
+      keyUsage: keyUsageBits.digitalSignature | keyUsageBits.keyCertSign,
+      chain: [],
+    });
     expect(await refusalOf(asLeaf)).toBe("LEAF_INVALID");
   });
 
   test("refuses two URI names", async () => {
-    expect(await refusalOf(forgeSvid(own.intermediate, { uris: [agent.uri, adminId("a.org", "root").uri] }))).toBe("LEAF_INVALID");
+    expect(await refusalOf(forgeSvid(own.intermediate, { uris: [agent.uri, adminId("a.org", "root").uri] }))).toBe(
+      "LEAF_INVALID",
+    );
   });
 
   test("refuses a certificate that is for clients only", async () => {
-    expect(await refusalOf(forgeSvid(own.intermediate, { uris: [agent.uri], purposes: [oids.clientAuth] }))).toBe("LEAF_INVALID");
+    expect(await refusalOf(forgeSvid(own.intermediate, { uris: [agent.uri], purposes: [oids.clientAuth] }))).toBe(
+      "LEAF_INVALID",
+    );
   });
 
   test("refuses a protocol that it does not speak", async () => {
@@ -117,9 +159,18 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
   test("resumes no session", async () => {
     const svid = await own.issue(agent);
     await using server = createMtlsServer({ identity: router, alpn: [alpn], clientCertificate: "required" });
-    const dial = async (session?: Buffer): Promise<{ readonly reused: boolean; readonly session: Buffer | undefined }> => {
+    const dial = async (
+      session?: Buffer,
+    ): Promise<{ readonly reused: boolean; readonly session: Buffer | undefined }> => {
       const [near, far] = await pair();
-      const socket = connect({ ...contextOptions(svid, own.bundle.roots), socket: near, servername: "", checkServerIdentity: () => undefined, ALPNProtocols: [alpn], ...(session && { session }) });
+      const socket = connect({
+        ...contextOptions(svid, own.bundle.roots),
+        socket: near,
+        servername: "",
+        checkServerIdentity: () => undefined,
+        ALPNProtocols: [alpn],
+        ...(session && { session }),
+      });
       let offered: Buffer | undefined;
       socket.on("session", (ticket) => {
         offered = ticket;
@@ -136,7 +187,12 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
 
   test("gives up on a silent peer", async () => {
     const [, far] = await pair();
-    await using server = createMtlsServer({ identity: router, alpn: [alpn], clientCertificate: "required", handshakeTimeoutMs: 30 });
+    await using server = createMtlsServer({
+      identity: router,
+      alpn: [alpn],
+      clientCertificate: "required",
+      handshakeTimeoutMs: 30,
+    });
     await expect(server.accept(far)).rejects.toMatchObject({ code: "HANDSHAKE_TIMEOUT" });
     expect(far.destroyed).toBe(true);
   });
@@ -144,35 +200,53 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
   test("gives up on a peer that leaves", async () => {
     const [near, far] = await pair();
     await using server = createMtlsServer({ identity: router, alpn: [alpn], clientCertificate: "required" });
-    const accepting = expect(server.accept(far)).rejects.toMatchObject({ code: "HANDSHAKE_FAILED" });
+    const accepting = server.accept(far);
     near.destroy();
     if (!far.closed) far.destroy();
-    await accepting;
+    await expect(accepting).rejects.toMatchObject({ code: "HANDSHAKE_FAILED" });
   });
 
   test("stops a handshake at the signal and at its end", async () => {
     const stop = new AbortController();
     const server = createMtlsServer({ identity: router, alpn: [alpn], clientCertificate: "required" });
-    const aborted = expect(server.accept((await pair())[1], stop.signal)).rejects.toThrow("enough");
+    const aborted = server.accept((await pair())[1], stop.signal);
     stop.abort(new Error("enough"));
-    await aborted;
-    const closed = expect(server.accept((await pair())[1])).rejects.toMatchObject({ code: "HANDSHAKE_FAILED" });
-    await server[Symbol.asyncDispose]();
-    await closed;
+    await expect(aborted).rejects.toThrow("enough");
+    const closed = server.accept((await pair())[1]);
+    await Promise.all([
+      expect(closed).rejects.toMatchObject({ code: "HANDSHAKE_FAILED" }),
+      server[Symbol.asyncDispose](),
+    ]);
   });
 
   describe("with a bootstrap CA beside the bundle", () => {
     test("tells a bootstrap credential from an SVID", async () => {
-      const bootstrap = await createRoot({ trustDomain: "a.org", commonName: "a.org bootstrap", ttlDays: 10, now: new Date(), pathLength: 0 });
+      const bootstrap = await createRoot({
+        trustDomain: "a.org",
+        commonName: "a.org bootstrap",
+        ttlDays: 10,
+        now: new Date(),
+        pathLength: 0,
+      });
       const extraTrust = (): readonly Buffer[] => [bootstrap.certificate];
       const credential = forgeSvid(bootstrap, { uris: [routerId("a.org", "r1").uri], chain: [] });
-      expect((await attempt(credential, { extraTrust })).accepted).toMatchObject({ value: { peer: { anchor: "extra" } } });
-      expect((await attempt(await own.issue(agent), { extraTrust })).accepted).toMatchObject({ value: { peer: { anchor: "bundle" } } });
+      expect((await attempt(credential, { extraTrust })).accepted).toMatchObject({
+        value: { peer: { anchor: "extra" } },
+      });
+      expect((await attempt(await own.issue(agent), { extraTrust })).accepted).toMatchObject({
+        value: { peer: { anchor: "bundle" } },
+      });
       expect(await refusalOf(credential)).toBe("UNTRUSTED");
     });
 
     test("a bootstrap credential cannot pass for an SVID by a forged certificate that leads Node's walk to our root", async () => {
-      const bootstrap = await createRoot({ trustDomain: "a.org", commonName: "a.org bootstrap", ttlDays: 10, now: new Date(), pathLength: 0 });
+      const bootstrap = await createRoot({
+        trustDomain: "a.org",
+        commonName: "a.org bootstrap",
+        ttlDays: 10,
+        now: new Date(),
+        pathLength: 0,
+      });
       const bridge = forgedBridge(bootstrap.certificate, own.root.certificate);
       const credential = forgeSvid(bootstrap, { uris: [routerId("a.org", "r1").uri], chain: [bridge] });
       const { accepted } = await attempt(credential, { extraTrust: () => [bootstrap.certificate] });
@@ -186,13 +260,19 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
     await using server = createMtlsServer({ identity, alpn: [alpn], clientCertificate: "required" });
     const dial = async (client: RotatingSvid, trust = own.bundle): Promise<unknown> => {
       const [near, far] = await pair();
-      const [accepted, dialed] = await Promise.allSettled([server.accept(far), connectMtls({ carrier: near, identity: client, trust, alpn, expect: () => true })]);
+      const [accepted, dialed] = await Promise.allSettled([
+        server.accept(far),
+        connectMtls({ carrier: near, identity: client, trust, alpn, expect: () => true }),
+      ]);
       return { accepted: accepted.status, serial: dialed.status === "fulfilled" ? dialed.value.peer.serial : null };
     };
     const client = await own.source(agent);
     expect(await dial(client)).toEqual({ accepted: "fulfilled", serial: identity.current().serial });
     identity.rotate(await next.issue(routerId("a.org", "r2")), next.bundle);
-    expect(await dial(await next.source(agent), next.bundle)).toEqual({ accepted: "fulfilled", serial: identity.current().serial });
+    expect(await dial(await next.source(agent), next.bundle)).toEqual({
+      accepted: "fulfilled",
+      serial: identity.current().serial,
+    });
     expect(await dial(client, next.bundle)).toMatchObject({ accepted: "rejected" });
   });
 
@@ -203,7 +283,10 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
       names.map(async (name) => {
         const [near, far] = await pair();
         const client = await own.source(workloadId("a.org", name, "one"));
-        const [accepted, { socket }] = await Promise.all([server.accept(far), connectMtls({ carrier: near, identity: client, trust: own.bundle, alpn, expect: () => true })]);
+        const [accepted, { socket }] = await Promise.all([
+          server.accept(far),
+          connectMtls({ carrier: near, identity: client, trust: own.bundle, alpn, expect: () => true }),
+        ]);
         socket.write(name);
         const [text] = await once(accepted.socket, "data");
         return [accepted.peer?.identity.kind === "workload" ? accepted.peer.identity.name : "", String(text)];
@@ -227,7 +310,9 @@ function forgedBridge(from: Buffer, to: Buffer): Buffer {
         extensionTemplates.keyUsage(keyUsageBits.keyCertSign),
         extensionTemplates.basicConstraints(true),
         extensionTemplates.subjectKeyIdentifier(bottom.spki),
-        extensionTemplates.authorityKeyIdentifier(top.extensions.get(oids.subjectKeyIdentifier)?.value.subarray(2) ?? Buffer.alloc(0)),
+        extensionTemplates.authorityKeyIdentifier(
+          top.extensions.get(oids.subjectKeyIdentifier)?.value.subarray(2) ?? Buffer.alloc(0),
+        ),
       ],
     },
     top.subject,

@@ -46,7 +46,9 @@ export interface MtlsServer extends AsyncDisposable {
   accept(carrier: Duplex, signal?: AbortSignal): Promise<Accepted>;
 }
 
-type Outcome = { readonly kind: "secure"; readonly socket: TLSSocket } | { readonly kind: "failed"; readonly error: Error };
+type Outcome =
+  | { readonly kind: "secure"; readonly socket: TLSSocket }
+  | { readonly kind: "failed"; readonly error: Error };
 
 /** Ties the events of the one `tls.Server` to the `accept` that they belong to. */
 interface Handshake {
@@ -83,7 +85,9 @@ class Listener implements MtlsServer {
       rejectUnauthorized: asksForCertificate,
     });
     this.#server.on("secureConnection", (socket) => this.#settle(socket, { kind: "secure", socket }));
-    this.#server.on("tlsClientError", (error, socket) => this.#settle(socket, { kind: "failed", error: handshakeError(error, socket) }));
+    this.#server.on("tlsClientError", (error, socket) =>
+      this.#settle(socket, { kind: "failed", error: handshakeError(error, socket) }),
+    );
     this.#stopFollowing = options.identity.onRotate(() => this.#server.setSecureContext(this.#context()));
   }
 
@@ -92,7 +96,10 @@ class Listener implements MtlsServer {
     const handshake: Handshake = { settle: resolve, socket: null, sent: [] };
     const fail = (error: Error): void => handshake.settle?.({ kind: "failed", error });
     const timeoutMs = this.#options.handshakeTimeoutMs ?? 5000;
-    const timer = setTimeout(() => fail(new MtlsError("HANDSHAKE_TIMEOUT", `The handshake took longer than ${timeoutMs} ms.`)), timeoutMs);
+    const timer = setTimeout(
+      () => fail(new MtlsError("HANDSHAKE_TIMEOUT", `The handshake took longer than ${timeoutMs} ms.`)),
+      timeoutMs,
+    );
     const stops = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
     const onStop = (): void => fail(asError(stops.reason));
     const onGone = (): void => fail(goneBecause(handshake.socket));
@@ -133,7 +140,8 @@ class Listener implements MtlsServer {
     if (outcome.kind === "failed") throw outcome.error;
     const { socket } = outcome;
     try {
-      if (typeof socket.alpnProtocol !== "string") throw new MtlsError("ALPN_MISMATCH", "The peer offered no protocol of this listener.");
+      if (typeof socket.alpnProtocol !== "string")
+        throw new MtlsError("ALPN_MISMATCH", "The peer offered no protocol of this listener.");
       if (this.#options.clientCertificate === "none") return { socket, peer: null };
       const trust = { bundle: this.#options.identity.bundle(), extraRoots: this.#extraRoots };
       return { socket, peer: provenPeer(socket, sent, trust, this.#group() ?? null) };
@@ -155,8 +163,12 @@ class Listener implements MtlsServer {
     const group = this.#group();
     this.#extraRoots = extraTrust?.() ?? [];
     const svid = identity.current();
-    const sent = sendRoot === true ? { ...svid, certificateChain: [...svid.certificateChain, ...roots.slice(0, 1)] } : svid;
-    return { ...contextOptions(sent, [...roots, ...this.#extraRoots]), ...(group === undefined ? {} : { ecdhCurve: group }) };
+    const sent =
+      sendRoot === true ? { ...svid, certificateChain: [...svid.certificateChain, ...roots.slice(0, 1)] } : svid;
+    return {
+      ...contextOptions(sent, [...roots, ...this.#extraRoots]),
+      ...(group === undefined ? {} : { ecdhCurve: group }),
+    };
   }
 }
 
@@ -171,18 +183,24 @@ function collectCertificates(socket: TLSSocket, handshake: Handshake | undefined
 
 function handshakeError(error: Error, socket: TLSSocket): Error {
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  if (code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return new MtlsError("NO_CERTIFICATE", "The peer showed no certificate.", { cause: error });
-  if (code === "ERR_SSL_NO_APPLICATION_PROTOCOL") return new MtlsError("ALPN_MISMATCH", "The peer offered no protocol of this listener.", { cause: error });
+  if (code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE")
+    return new MtlsError("NO_CERTIFICATE", "The peer showed no certificate.", { cause: error });
+  if (code === "ERR_SSL_NO_APPLICATION_PROTOCOL")
+    return new MtlsError("ALPN_MISMATCH", "The peer offered no protocol of this listener.", { cause: error });
   // Typed as Error, but a verdict of OpenSSL such as CERT_HAS_EXPIRED; null while there is none.
   const verdict: unknown = socket.authorizationError;
   if (typeof verdict === "string") return pathErrorOf(verdict);
-  return new MtlsError("HANDSHAKE_FAILED", `The handshake failed (${code === "" ? error.message : code}).`, { cause: error });
+  return new MtlsError("HANDSHAKE_FAILED", `The handshake failed (${code === "" ? error.message : code}).`, {
+    cause: error,
+  });
 }
 
 /** After OpenSSL refused the path, the carrier's close comes first, outside of the handshake's context: the verdict is on the socket by then. */
 function goneBecause(socket: TLSSocket | null): MtlsError {
   const verdict: unknown = socket?.authorizationError;
-  return typeof verdict === "string" ? pathErrorOf(verdict) : new MtlsError("HANDSHAKE_FAILED", "The peer went away during the handshake.");
+  return typeof verdict === "string"
+    ? pathErrorOf(verdict)
+    : new MtlsError("HANDSHAKE_FAILED", "The peer went away during the handshake.");
 }
 
 function asError(reason: unknown): Error {

@@ -31,7 +31,12 @@ export interface Forgery {
 /** Signs whatever it is told to, as `issueLeaf` would not, and skips the checks of `createSvid`. */
 export function forgeSvid(issuer: Issuer, forgery: Forgery): Svid {
   const { privateKey } = generateKeyPair();
-  const { keyUsage = keyUsageBits.digitalSignature, purposes = [oids.serverAuth, oids.clientAuth], isCa = false, further = [] } = forgery;
+  const {
+    keyUsage = keyUsageBits.digitalSignature,
+    purposes = [oids.serverAuth, oids.clientAuth],
+    isCa = false,
+    further = [],
+  } = forgery;
   const notBefore = forgery.notBefore ?? new Date(Date.now() - 10_000);
   const notAfter = forgery.notAfter ?? new Date(Date.now() + 3_600_000);
   const signer = readCertificate(issuer.certificate);
@@ -42,7 +47,11 @@ export function forgeSvid(issuer: Issuer, forgery: Forgery): Svid {
     extension.basicConstraints(isCa),
     ...further,
   ];
-  const leaf = buildCertificate({ spki: spkiOf(privateKey), subject: null, notBefore, notAfter, extensions }, signer.subject, issuer.privateKey);
+  const leaf = buildCertificate(
+    { spki: spkiOf(privateKey), subject: null, notBefore, notAfter, extensions },
+    signer.subject,
+    issuer.privateKey,
+  );
   return {
     identity: identityOf(parseSpiffeId(forgery.uris[0])),
     certificateChain: [leaf, ...(forgery.chain ?? [issuer.certificate])],

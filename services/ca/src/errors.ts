@@ -14,7 +14,11 @@ export class CaError extends Error {
   /** What the operator or caller can do about it, one sentence. */
   readonly remedy: string;
 
-  constructor(code: CaErrorCode, message: string, options: { readonly remedy?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    code: CaErrorCode,
+    message: string,
+    options: { readonly remedy?: string; readonly cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remedy = options.remedy ?? "";

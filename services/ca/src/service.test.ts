@@ -39,7 +39,13 @@ let port: number;
 
 beforeAll(async () => {
   trusted = await createTestAuthority("a.org");
-  bootstrap = await createRoot({ trustDomain: "a.org", commonName: "bootstrap", ttlDays: 10, now: new Date(), pathLength: 0 });
+  bootstrap = await createRoot({
+    trustDomain: "a.org",
+    commonName: "bootstrap",
+    ttlDays: 10,
+    now: new Date(),
+    pathLength: 0,
+  });
   stateDir = await mkdtemp(join(tmpdir(), "sallyport-ca-"));
   owned.defer(() => rm(stateDir, { recursive: true }));
   const keyEncryptionKey = randomBytes(32);
@@ -69,7 +75,9 @@ async function writeState(dir: string, keyEncryptionKey: Buffer): Promise<void> 
 }
 
 function clientOf(identity: SvidSource): Client {
-  const channel = owned.use(grpcChannel({ address: `127.0.0.1:${port}`, identity, expect: ({ kind }) => kind === "service" }));
+  const channel = owned.use(
+    grpcChannel({ address: `127.0.0.1:${port}`, identity, expect: ({ kind }) => kind === "service" }),
+  );
   return serviceClient(channel, CertificateAuthorityServiceService);
 }
 
@@ -82,13 +90,24 @@ function bootstrapClient(id: SpiffeId): Client {
 }
 
 async function logged(): Promise<readonly Record<string, unknown>[]> {
-  return (await readFile(join(stateDir, "issuance.log"), "utf8")).split("\n").slice(0, -1).map((line) => JSON.parse(line.slice(65)));
+  return (await readFile(join(stateDir, "issuance.log"), "utf8"))
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line.slice(65)));
 }
 
 const agent = workloadId("a.org", "agent", "one");
 
-function request(changes: Partial<Parameters<Client["issueWorkloadSvid"]>[0]> = {}): Parameters<Client["issueWorkloadSvid"]>[0] {
-  return { spiffeId: agent.uri, publicKeySpki: spkiOf(generateKeyPair().publicKey), ttlSeconds: 0, requestId: "r", ...changes };
+function request(
+  changes: Partial<Parameters<Client["issueWorkloadSvid"]>[0]> = {},
+): Parameters<Client["issueWorkloadSvid"]>[0] {
+  return {
+    spiffeId: agent.uri,
+    publicKeySpki: spkiOf(generateKeyPair().publicKey),
+    ttlSeconds: 0,
+    requestId: "r",
+    ...changes,
+  };
 }
 
 describe("IssueWorkloadSvid", () => {
@@ -100,7 +119,13 @@ describe("IssueWorkloadSvid", () => {
     expect(verified.notAfter.getTime() - verified.notBefore.getTime()).toBe(3_610_000);
     expect(answer.bundle).toMatchObject({ trustDomain: "a.org", roots: [trusted.root.certificate] });
     const [leaf = Buffer.alloc(0)] = answer.certificateChain;
-    expect((await logged()).at(-1)).toMatchObject({ serial: answer.serial, spiffeId: agent.uri, requestId: "r", requestedBy: "spiffe://a.org/service/enrollment/1", certificateSha256: sha256Hex(leaf) });
+    expect((await logged()).at(-1)).toMatchObject({
+      serial: answer.serial,
+      spiffeId: agent.uri,
+      requestId: "r",
+      requestedBy: "spiffe://a.org/service/enrollment/1",
+      certificateSha256: sha256Hex(leaf),
+    });
   });
 
   test("gives no certificate that the log does not name, however many ask at once", async () => {
@@ -130,9 +155,13 @@ describe("IssueWorkloadSvid", () => {
 
   test("is for enrollment only", async () => {
     for (const id of [agent, routerId("a.org", "r1"), adminId("a.org", "local"), serviceId("a.org", "policy", "1")]) {
-      await expect((await svidClient(id)).issueWorkloadSvid(request())).rejects.toMatchObject({ code: "CALLER_NOT_ALLOWED" });
+      await expect((await svidClient(id)).issueWorkloadSvid(request())).rejects.toMatchObject({
+        code: "CALLER_NOT_ALLOWED",
+      });
     }
-    await expect(bootstrapClient(serviceId("a.org", "enrollment", "1")).issueWorkloadSvid(request())).rejects.toMatchObject({ code: "CALLER_NOT_ALLOWED" });
+    await expect(
+      bootstrapClient(serviceId("a.org", "enrollment", "1")).issueWorkloadSvid(request()),
+    ).rejects.toMatchObject({ code: "CALLER_NOT_ALLOWED" });
   });
 });
 
@@ -155,29 +184,47 @@ describe("IssueServiceSvid", () => {
       const client = bootstrapClient(id);
       const own = await client.issueServiceSvid({ csr: await csr(), bus: false });
       expect(verifyChain(own.certificateChain, trusted.bundle, new Date()).identity.id.uri).toBe(id.uri);
-      await expect(client.issueServiceSvid({ csr: await csr(), bus: true })).rejects.toMatchObject({ code: "BOOTSTRAP_UNKNOWN" });
+      await expect(client.issueServiceSvid({ csr: await csr(), bus: true })).rejects.toMatchObject({
+        code: "BOOTSTRAP_UNKNOWN",
+      });
     }
   });
 
   test("gives a workload nothing", async () => {
-    await expect(bootstrapClient(agent).issueServiceSvid({ csr: await csr(), bus: false })).rejects.toMatchObject({ code: "BOOTSTRAP_UNKNOWN" });
+    await expect(bootstrapClient(agent).issueServiceSvid({ csr: await csr(), bus: false })).rejects.toMatchObject({
+      code: "BOOTSTRAP_UNKNOWN",
+    });
   });
 
   test("is for bootstrap credentials only: an SVID cannot renew itself here", async () => {
     const client = await svidClient(routerId("a.org", "r1"));
-    await expect(client.issueServiceSvid({ csr: await csr(), bus: false })).rejects.toMatchObject({ code: "CALLER_NOT_ALLOWED" });
+    await expect(client.issueServiceSvid({ csr: await csr(), bus: false })).rejects.toMatchObject({
+      code: "CALLER_NOT_ALLOWED",
+    });
   });
 
   test("refuses a request without proof of possession", async () => {
     const damaged = await csr();
     damaged[damaged.length - 1] = (damaged.at(-1) ?? 0) ^ 1;
-    await expect(bootstrapClient(routerId("a.org", "r1")).issueServiceSvid({ csr: damaged, bus: false })).rejects.toMatchObject({ code: "CSR_INVALID" });
+    await expect(
+      bootstrapClient(routerId("a.org", "r1")).issueServiceSvid({ csr: damaged, bus: false }),
+    ).rejects.toMatchObject({ code: "CSR_INVALID" });
   });
 
   test("refuses the credential of another bootstrap CA before any call", async () => {
-    const other = await createRoot({ trustDomain: "a.org", commonName: "bootstrap", ttlDays: 10, now: new Date(), pathLength: 0 });
-    const client = clientOf(new RotatingSvid(forgeSvid(other, { uris: [routerId("a.org", "r1").uri], chain: [] }), trusted.bundle));
-    await expect(client.issueServiceSvid({ csr: await csr(), bus: false }, { timeoutMs: 1000 })).rejects.toMatchObject({ name: "RpcError" });
+    const other = await createRoot({
+      trustDomain: "a.org",
+      commonName: "bootstrap",
+      ttlDays: 10,
+      now: new Date(),
+      pathLength: 0,
+    });
+    const client = clientOf(
+      new RotatingSvid(forgeSvid(other, { uris: [routerId("a.org", "r1").uri], chain: [] }), trusted.bundle),
+    );
+    await expect(client.issueServiceSvid({ csr: await csr(), bus: false }, { timeoutMs: 1000 })).rejects.toMatchObject({
+      name: "RpcError",
+    });
   });
 });
 
@@ -190,9 +237,15 @@ describe("GetTrustBundle and GetStatus", () => {
 
   test("tell the administrator how many certificates there are", async () => {
     const status = await (await svidClient(adminId("a.org", "local"))).getStatus({});
-    expect(status).toMatchObject({ trustDomain: "a.org", issued: (await logged()).length, rootFingerprint: sha256Hex(trusted.root.certificate) });
+    expect(status).toMatchObject({
+      trustDomain: "a.org",
+      issued: (await logged()).length,
+      rootFingerprint: sha256Hex(trusted.root.certificate),
+    });
     await expect((await svidClient(agent)).getStatus({})).rejects.toMatchObject({ code: "CALLER_NOT_ALLOWED" });
-    await expect(bootstrapClient(adminId("a.org", "local")).getStatus({})).rejects.toMatchObject({ code: "CALLER_NOT_ALLOWED" });
+    await expect(bootstrapClient(adminId("a.org", "local")).getStatus({})).rejects.toMatchObject({
+      code: "CALLER_NOT_ALLOWED",
+    });
   });
 });
 
@@ -201,7 +254,8 @@ describe("the signing state", () => {
     const dir = await mkdtemp(join(tmpdir(), "sallyport-ca-"));
     owned.defer(() => rm(dir, { recursive: true }));
     const keyEncryptionKey = randomBytes(32);
-    const load = (kek = keyEncryptionKey): Promise<unknown> => loadSigningState({ stateDir: dir, trustDomain: "a.org", keyEncryptionKey: kek });
+    const load = (kek = keyEncryptionKey): Promise<unknown> =>
+      loadSigningState({ stateDir: dir, trustDomain: "a.org", keyEncryptionKey: kek });
     await expect(load()).rejects.toMatchObject({ code: "STATE_INVALID" });
     await writeState(dir, keyEncryptionKey);
     await load();

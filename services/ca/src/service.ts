@@ -30,7 +30,9 @@ export function certificateAuthority(): ServiceDefinition<CaConfig> {
     name: "ca",
     readConfig,
     issuer: async ({ config, log }) => {
-      opened = await open(config, (bytes) => log.warn({ bytes }, "the issuance log had a torn tail, which was cut off"));
+      opened = await open(config, (bytes) =>
+        log.warn({ bytes }, "the issuance log had a torn tail, which was cut off"),
+      );
       const { authority } = opened;
       const own = identityOf(serviceId(config.trustDomain, "ca", config.instance));
       return (request) => issueFor(authority, own, request);
@@ -66,7 +68,11 @@ export function addCertificateAuthority(grpc: GrpcServer, authority: Authority):
 
 async function open(config: CaConfig, onTorn: (bytes: number) => void): Promise<Opened> {
   const keyEncryptionKey = await readKeyEncryptionKey(config.keyEncryptionKeyFile);
-  const state = await loadSigningState({ stateDir: config.stateDir, trustDomain: config.trustDomain, keyEncryptionKey });
+  const state = await loadSigningState({
+    stateDir: config.stateDir,
+    trustDomain: config.trustDomain,
+    keyEncryptionKey,
+  });
   const log = await IssuanceLog.open(join(config.stateDir, "issuance.log"), { onTorn });
   const authority = new Authority(state, log);
   const early: Issuance[] = [];

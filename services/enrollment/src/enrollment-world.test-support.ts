@@ -2,12 +2,28 @@
 import type { EventInput } from "@sallyport/audit-log";
 import { Kvm, type KV } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
-import { adminId, createSvid, issueLeaf, RotatingSvid, serviceId, workloadId, type SvidSource } from "@sallyport/identity";
-import { createHead, DENY_LIST_TYPE, encodeDenyList, HEAD_TYPE, PolicyState, sealEnvelope } from "@sallyport/policy-engine";
+import {
+  adminId,
+  createSvid,
+  issueLeaf,
+  RotatingSvid,
+  serviceId,
+  workloadId,
+  type SvidSource,
+} from "@sallyport/identity";
+import {
+  createHead,
+  DENY_LIST_TYPE,
+  encodeDenyList,
+  HEAD_TYPE,
+  PolicyState,
+  sealEnvelope,
+} from "@sallyport/policy-engine";
 import { EnrollmentServiceService, EnrollServiceService, type EnrollResponse } from "@sallyport/proto/enrollment";
 import { Head, SignedEnvelope, type DenyEntry, type DenyList, type Subject } from "@sallyport/proto/policy";
-import { createLogger, GrpcServer, grpcChannel, serviceClient, type ServiceClient } from "@sallyport/service";
+import { GrpcServer, grpcChannel, serviceClient, type ServiceClient } from "@sallyport/service";
 import { createTestAuthority, natsServer, type TestAuthority, type TestNatsServer } from "@sallyport/testing";
+import { pino } from "pino";
 import type { Certifier } from "./domain/ports.ts";
 import { policyRevocations } from "./domain/revocations.ts";
 import { addEnrollment, strangersServer } from "./service.ts";
@@ -26,6 +42,7 @@ export class EnrollmentWorld implements AsyncDisposable {
   readonly nats: TestNatsServer;
   readonly kv: KV;
   readonly events: EventInput[] = [];
+  readonly logLines: string[] = [];
   /** What the CA was asked for, in order. */
   readonly certified: string[] = [];
   /** What the CA does before it answers. */
@@ -38,7 +55,13 @@ export class EnrollmentWorld implements AsyncDisposable {
   #entries: readonly DenyEntry[] = [];
   #version = 0;
 
-  private constructor(parts: { readonly authority: TestAuthority; readonly nats: TestNatsServer; readonly kv: KV; readonly policyKv: KV; readonly owned: AsyncDisposableStack }) {
+  private constructor(parts: {
+    readonly authority: TestAuthority;
+    readonly nats: TestNatsServer;
+    readonly kv: KV;
+    readonly policyKv: KV;
+    readonly owned: AsyncDisposableStack;
+  }) {
     this.authority = parts.authority;
     this.nats = parts.nats;
     this.kv = parts.kv;
@@ -87,8 +110,13 @@ export class EnrollmentWorld implements AsyncDisposable {
     return serviceClient(this.#channel(this.enrollPort, unasked), EnrollServiceService);
   }
 
-  async token(workload: string, changes: Partial<Parameters<Admin["createToken"]>[0]> = {}): Promise<{ readonly tokenId: string; readonly secret: string; readonly text: string }> {
-    const { tokenId, token } = await (await this.admin()).createToken({ workload, ttlSeconds: 0, keyThumbprint: "", ...changes });
+  async token(
+    workload: string,
+    changes: Partial<Parameters<Admin["createToken"]>[0]> = {},
+  ): Promise<{ readonly tokenId: string; readonly secret: string; readonly text: string }> {
+    const { tokenId, token } = await (
+      await this.admin()
+    ).createToken({ workload, ttlSeconds: 0, keyThumbprint: "", ...changes });
     return { tokenId, secret: token.slice(token.lastIndexOf(".") + 1), text: token };
   }
 
@@ -98,23 +126,42 @@ export class EnrollmentWorld implements AsyncDisposable {
     this.#entries = denied.map((kind) => ({ subject: { kind }, reason: "stolen", sinceUnixMs: Date.now() }));
     const denyList: DenyList = { version: this.#version, entries: [...this.#entries] };
     const svid = await this.authority.issue(serviceId(trustDomain, "policy", "1"));
-    const head = createHead({ sequence: this.#version, timeUnixMs: Date.now(), policyVersion: 0, slices: new Map(), denyList });
+    const head = createHead({
+      sequence: this.#version,
+      timeUnixMs: Date.now(),
+      policyVersion: 0,
+      slices: new Map(),
+      denyList,
+    });
     const arrived = Promise.withResolvers<void>();
     const stop = this.#state.onChange(() => {
-      if (this.#state.versions.denyListVersion === this.#version && this.#state.freshness().kind === "fresh") arrived.resolve();
+      if (this.#state.versions.denyListVersion === this.#version && this.#state.freshness().kind === "fresh")
+        arrived.resolve();
     });
-    await this.#policyKv.put("denylist", SignedEnvelope.encode(sealEnvelope(DENY_LIST_TYPE, encodeDenyList(denyList), svid)).finish());
-    await this.#policyKv.put("head", SignedEnvelope.encode(sealEnvelope(HEAD_TYPE, Head.encode(head).finish(), svid)).finish());
+    await this.#policyKv.put(
+      "denylist",
+      SignedEnvelope.encode(sealEnvelope(DENY_LIST_TYPE, encodeDenyList(denyList), svid)).finish(),
+    );
+    await this.#policyKv.put(
+      "head",
+      SignedEnvelope.encode(sealEnvelope(HEAD_TYPE, Head.encode(head).finish(), svid)).finish(),
+    );
     await arrived.promise;
     stop();
   }
 
   #channel(port: number, identity: SvidSource): ReturnType<typeof grpcChannel> {
-    return this.#owned.use(grpcChannel({ address: `127.0.0.1:${port}`, identity, expect: (peer) => peer.kind === "service" && peer.name === "enrollment" }));
+    return this.#owned.use(
+      grpcChannel({
+        address: `127.0.0.1:${port}`,
+        identity,
+        expect: (peer) => peer.kind === "service" && peer.name === "enrollment",
+      }),
+    );
   }
 
   async #start(): Promise<void> {
-    const log = createLogger({ name: "enrollment", instance: "1", level: "silent" });
+    const log = pino({ level: "trace" }, { write: (line) => this.logLines.push(line) });
     const identity = await this.authority.source(serviceId(trustDomain, "enrollment", "1"));
     const stop = this.#owned.adopt(new AbortController(), (controller) => controller.abort());
     void followPolicy({ kv: this.#policyKv, state: this.#state, log, signal: stop.signal });
@@ -143,7 +190,10 @@ export class EnrollmentWorld implements AsyncDisposable {
       certify: async ({ id, spki }) => {
         await this.beforeCertifying();
         this.certified.push(id.uri);
-        return [await issueLeaf({ id, spki, ttlSeconds: 3600, now: new Date(), issuer: intermediate }), intermediate.certificate];
+        return [
+          await issueLeaf({ id, spki, ttlSeconds: 3600, now: new Date(), issuer: intermediate }),
+          intermediate.certificate,
+        ];
       },
     };
   }

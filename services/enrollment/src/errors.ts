@@ -21,7 +21,11 @@ export class EnrollmentError extends Error {
   /** What the caller can do about it, one sentence. */
   readonly remedy: string;
 
-  constructor(code: EnrollmentErrorCode, message: string, options: { readonly remedy?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    code: EnrollmentErrorCode,
+    message: string,
+    options: { readonly remedy?: string; readonly cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remedy = options.remedy ?? "";

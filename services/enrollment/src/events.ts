@@ -10,7 +10,12 @@ export function tokenCreated(token: Token): EventInput {
     kind: "token.created",
     actorId: token.createdBy,
     outcome: "ok",
-    attributes: { token: token.id, workload: token.workload, expires: new Date(token.expiresAtUnixMs).toISOString(), key_thumbprint: token.keyThumbprint },
+    attributes: {
+      token: token.id,
+      workload: token.workload,
+      expires: new Date(token.expiresAtUnixMs).toISOString(),
+      key_thumbprint: token.keyThumbprint,
+    },
   };
 }
 
@@ -52,7 +57,10 @@ export function enrollmentRefused(about: {
     outcome: "denied",
     errorCode: code,
     reason,
-    attributes: { ...(tokenId === "" ? {} : { token: tokenId }), ...(unrecorded === 0 ? {} : { rate_limited: String(unrecorded) }) },
+    attributes: {
+      ...(tokenId === "" ? {} : { token: tokenId }),
+      ...(unrecorded === 0 ? {} : { rate_limited: String(unrecorded) }),
+    },
   };
 }
 

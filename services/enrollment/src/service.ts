@@ -2,7 +2,14 @@ import type { EventInput } from "@sallyport/audit-log";
 import type { SvidSource, TrustBundle } from "@sallyport/identity";
 import { EnrollmentServiceService, EnrollServiceService } from "@sallyport/proto/enrollment";
 import { PolicyState } from "@sallyport/policy-engine";
-import { GrpcServer, grpcChannel, type ListenAddress, type Logger, type Runtime, type ServiceDefinition } from "@sallyport/service";
+import {
+  GrpcServer,
+  grpcChannel,
+  type ListenAddress,
+  type Logger,
+  type Runtime,
+  type ServiceDefinition,
+} from "@sallyport/service";
 import { readConfig, type EnrollmentConfig } from "./config.ts";
 import type { Certifier, GenerationStore, Revocations, TokenStore } from "./domain/ports.ts";
 import { RateLimiter } from "./domain/rate-limiter.ts";
@@ -40,24 +47,32 @@ async function start(runtime: Runtime<EnrollmentConfig>): Promise<AsyncDisposabl
   policy.onChange(() => {
     if (policy.freshness().kind === "fresh") policyBlock[Symbol.dispose]();
   });
-  const following = bus.kv("policy", { signal }).then((policyKv) => followPolicy({ kv: policyKv, state: policy, log, signal }));
+  const following = bus
+    .kv("policy", { signal })
+    .then((policyKv) => followPolicy({ kv: policyKv, state: policy, log, signal }));
   following.catch((error: unknown) => {
     if (!signal.aborted) log.error({ err: error }, "the policy is no longer watched");
   });
 
-  const ca = owned.use(grpcChannel({ address: config.caAddress, identity, expect: (peer) => peer.kind === "service" && peer.name === "ca" }));
+  const ca = owned.use(
+    grpcChannel({
+      address: config.caAddress,
+      identity,
+      expect: (peer) => peer.kind === "service" && peer.name === "ca",
+    }),
+  );
   const strangers = owned.use(strangersServer({ identity, listen: config.enrollListen, log }));
   addEnrollment(
     { grpc, strangers },
     {
-    trustDomain: config.trustDomain,
-    routers: config.routers,
-    bundle: () => identity.bundle(),
-    record: (event) => audit.record(event),
-    tokens: tokenStore(kv),
-    generations: generationStore(kv),
-    certifier: caCertifier(ca),
-    revocations: policyRevocations(policy),
+      trustDomain: config.trustDomain,
+      routers: config.routers,
+      bundle: () => identity.bundle(),
+      record: (event) => audit.record(event),
+      tokens: tokenStore(kv),
+      generations: generationStore(kv),
+      certifier: caCertifier(ca),
+      revocations: policyRevocations(policy),
     },
   );
   const port = await strangers.listen();
@@ -66,7 +81,11 @@ async function start(runtime: Runtime<EnrollmentConfig>): Promise<AsyncDisposabl
 }
 
 /** The listener for callers without an identity: our certificate with its root, none of theirs, small requests. */
-export function strangersServer(options: { readonly identity: SvidSource; readonly listen: ListenAddress; readonly log: Logger }): GrpcServer {
+export function strangersServer(options: {
+  readonly identity: SvidSource;
+  readonly listen: ListenAddress;
+  readonly log: Logger;
+}): GrpcServer {
   return new GrpcServer({
     ...options,
     alpn: enrollAlpn,
@@ -93,7 +112,11 @@ export function addEnrollment(
 ): void {
   const redeemer = new Redeemer({ ...own, now: Date.now });
   const limiter = new RateLimiter({ perSecond: enrollmentsPerSecond, burst: enrollmentBurst });
-  faces.strangers.add(EnrollServiceService, { enroll: enroll({ ...own, redeemer, limiter }) }, { enroll: "unauthenticated" });
+  faces.strangers.add(
+    EnrollServiceService,
+    { enroll: enroll({ ...own, redeemer, limiter }) },
+    { enroll: "unauthenticated" },
+  );
   faces.grpc.add(
     EnrollmentServiceService,
     { createToken: createToken(own), listTokens: listTokens(own.tokens), renew: renew(own) },

@@ -1,4 +1,13 @@
-import { issueLeaf, checkLeaf, readCertificate, rootFingerprint, sha256Hex, type Issuer, type SpiffeId, type TrustBundle } from "@sallyport/identity";
+import {
+  issueLeaf,
+  checkLeaf,
+  readCertificate,
+  rootFingerprint,
+  sha256Hex,
+  type Issuer,
+  type SpiffeId,
+  type TrustBundle,
+} from "@sallyport/identity";
 import { CaError } from "../errors.ts";
 import type { Issuance, NewIssuance } from "./issuance.ts";
 
@@ -51,7 +60,12 @@ export class Authority {
     return this.#state.bootstrapRoots;
   }
 
-  status(): { readonly issued: number; readonly rootNotAfter: Date; readonly intermediateNotAfter: Date; readonly rootFingerprint: string } {
+  status(): {
+    readonly issued: number;
+    readonly rootNotAfter: Date;
+    readonly intermediateNotAfter: Date;
+    readonly rootFingerprint: string;
+  } {
     const { root, intermediate } = this.#state;
     return {
       issued: this.#log.length,
@@ -83,7 +97,13 @@ export class Authority {
   }): Promise<Certified> {
     const { intermediate } = this.#state;
     const now = new Date();
-    const certificate = await issueLeaf({ id: request.id, spki: request.spki, ttlSeconds: lifetimeOf(request.ttlSeconds), now, issuer: intermediate });
+    const certificate = await issueLeaf({
+      id: request.id,
+      spki: request.spki,
+      ttlSeconds: lifetimeOf(request.ttlSeconds),
+      now,
+      issuer: intermediate,
+    });
     const { serial, notBefore, notAfter, spki } = checkLeaf(certificate);
     const issuance = await this.#log.append({
       timeUnixMs: now.getTime(),

@@ -36,6 +36,7 @@ function failureOf(error: unknown): unknown {
 function identityFailure(error: IdentityError): unknown {
   const { code, message } = error;
   if (code === "CSR_INVALID") return new RpcError({ code, message, status: status.INVALID_ARGUMENT, field: "csr" });
-  if (code === "PUBLIC_KEY_UNSUPPORTED") return new RpcError({ code, message, status: status.INVALID_ARGUMENT, remedy: "Use a P-256 key." });
+  if (code === "PUBLIC_KEY_UNSUPPORTED")
+    return new RpcError({ code, message, status: status.INVALID_ARGUMENT, remedy: "Use a P-256 key." });
   return error;
 }

@@ -11,7 +11,11 @@ export function issueServiceSvid(authority: Authority): UnaryHandler<IssueServic
 }
 
 /** Also the CA's own way to its SVIDs, for which it needs nobody. */
-export async function issueFor(authority: Authority, holder: Identity, { csr, bus }: IssueServiceSvidRequest): Promise<IssueSvidResponse> {
+export async function issueFor(
+  authority: Authority,
+  holder: Identity,
+  { csr, bus }: IssueServiceSvidRequest,
+): Promise<IssueSvidResponse> {
   const id = serviceIdentity(holder, bus);
   const { spki } = await verifyCsr(csr);
   const certified = await authority.issue({ id, spki, ttlSeconds: 0, requestedBy: holder.id.uri, requestId: "" });

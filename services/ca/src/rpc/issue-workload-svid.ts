@@ -25,7 +25,8 @@ export function issueWorkloadSvid(authority: Authority): UnaryHandler<IssueWorkl
 function workloadIdOf(uri: string, trustDomain: string): SpiffeId {
   const id = readId(uri);
   if (id.trustDomain !== trustDomain) throw new CaError("SPIFFE_ID_INVALID", `This CA issues for ${trustDomain} only.`);
-  if (identityOf(id).kind !== "workload") throw new CaError("SPIFFE_ID_INVALID", "Only the SPIFFE ID of a workload can be issued here.");
+  if (identityOf(id).kind !== "workload")
+    throw new CaError("SPIFFE_ID_INVALID", "Only the SPIFFE ID of a workload can be issued here.");
   return id;
 }
 
@@ -41,6 +42,7 @@ function readId(uri: string): SpiffeId {
 }
 
 function checkRequestId(requestId: string): string {
-  if (Buffer.byteLength(requestId) > maxRequestIdBytes) throw new CaError("REQUEST_ID_INVALID", `A request id has at most ${maxRequestIdBytes} bytes.`);
+  if (Buffer.byteLength(requestId) > maxRequestIdBytes)
+    throw new CaError("REQUEST_ID_INVALID", `A request id has at most ${maxRequestIdBytes} bytes.`);
   return requestId;
 }

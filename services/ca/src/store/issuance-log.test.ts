@@ -89,7 +89,13 @@ describe("the issuance log", () => {
     await write(1, 2, 3);
     const [first = "", second = "", third = ""] = (await readFile(path, "utf8")).split("\n");
     const changed = second.replace("agent", "admin");
-    for (const lines of [[first, changed, third], [first, third], [second, third], [first, third, second], ["", first, second]]) {
+    for (const lines of [
+      [first, changed, third],
+      [first, third],
+      [second, third],
+      [first, third, second],
+      ["", first, second],
+    ]) {
       await writeFile(path, `${lines.join("\n")}\n`);
       await expect(IssuanceLog.open(path)).rejects.toMatchObject({ code: "LOG_CORRUPT" });
     }

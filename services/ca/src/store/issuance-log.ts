@@ -169,5 +169,8 @@ function at(issuances: readonly Issuance[], index: number): Issuance {
 }
 
 function unavailable(why: string, cause?: unknown): CaError {
-  return new CaError("LOG_UNAVAILABLE", `No certificate can be issued: ${why}.`, { cause, remedy: "Check the disk of the CA's state folder, then try again." });
+  return new CaError("LOG_UNAVAILABLE", `No certificate can be issued: ${why}.`, {
+    cause,
+    remedy: "Check the disk of the CA's state folder, then try again.",
+  });
 }

@@ -52,7 +52,7 @@ async function* finishedLines(file: FileHandle): AsyncGenerator<Line, void, void
   const chunk = Buffer.alloc(chunkBytes);
   let rest: Buffer = Buffer.alloc(0);
   let skipped = 0;
-  for (let position = 0; ; ) {
+  for (let position = 0; ;) {
     const { bytesRead } = await file.read(chunk, 0, chunkBytes, position);
     if (bytesRead === 0) return;
     position += bytesRead;
@@ -72,6 +72,7 @@ async function* finishedLines(file: FileHandle): AsyncGenerator<Line, void, void
 
 function corrupt(path: string, after: number): CaError {
   return new CaError("LOG_CORRUPT", `The issuance log ${path} is damaged after entry ${after}.`, {
-    remedy: "Restore it from a backup, or move it away to start a new one; certificates that only it names can then no longer be accounted for.",
+    remedy:
+      "Restore it from a backup, or move it away to start a new one; certificates that only it names can then no longer be accounted for.",
   });
 }

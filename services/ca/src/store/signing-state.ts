@@ -19,21 +19,31 @@ export async function loadSigningState(options: {
   try {
     const root = one(derOf(await read("root.pem")));
     const certificate = one(derOf(await read("intermediate.pem")));
-    const intermediate: Issuer = { certificate, privateKey: openPrivateKey(await read("intermediate-key.pem"), keyEncryptionKey) };
+    const intermediate: Issuer = {
+      certificate,
+      privateKey: openPrivateKey(await read("intermediate-key.pem"), keyEncryptionKey),
+    };
     checkIntermediate(intermediate, root);
-    return { root, intermediate, bootstrapRoots: derOf(await read("bootstrap-roots.pem")), bundle: { trustDomain, roots: [root], sequence: 1 } };
+    return {
+      root,
+      intermediate,
+      bootstrapRoots: derOf(await read("bootstrap-roots.pem")),
+      bundle: { trustDomain, roots: [root], sequence: 1 },
+    };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : "a file cannot be read";
     throw new CaError("STATE_INVALID", `The CA's state in ${stateDir} is not usable: ${why}`, {
       cause,
-      remedy: "Restore root.pem, intermediate.pem, intermediate-key.pem and bootstrap-roots.pem, and the key encryption key that sealed the second but last.",
+      remedy:
+        "Restore root.pem, intermediate.pem, intermediate-key.pem and bootstrap-roots.pem, and the key encryption key that sealed the second but last.",
     });
   }
 }
 
 function checkIntermediate(intermediate: Issuer, root: Buffer): void {
   const certificate = new X509Certificate(intermediate.certificate);
-  if (!certificate.verify(new X509Certificate(root).publicKey)) throw new CaError("STATE_INVALID", "the root did not sign the intermediate.");
+  if (!certificate.verify(new X509Certificate(root).publicKey))
+    throw new CaError("STATE_INVALID", "the root did not sign the intermediate.");
   if (!spkiOf(intermediate.privateKey).equals(readCertificate(intermediate.certificate).spki)) {
     throw new CaError("STATE_INVALID", "the intermediate's key is another one.");
   }
@@ -41,6 +51,7 @@ function checkIntermediate(intermediate: Issuer, root: Buffer): void {
 
 function one(certificates: readonly Buffer[]): Buffer {
   const [certificate, ...others] = certificates;
-  if (certificate === undefined || others.length > 0) throw new CaError("STATE_INVALID", "a file must hold exactly one certificate.");
+  if (certificate === undefined || others.length > 0)
+    throw new CaError("STATE_INVALID", "a file must hold exactly one certificate.");
   return certificate;
 }

@@ -24,7 +24,8 @@ export interface TokenRequest {
  */
 export function newToken(request: TokenRequest, nowUnixMs: number): { readonly token: Token; readonly secret: string } {
   const { workload, keyThumbprint, createdBy } = request;
-  if (!isName(workload)) throw new EnrollmentError("NAME_INVALID", "A workload's name must match [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?.");
+  if (!isName(workload))
+    throw new EnrollmentError("NAME_INVALID", "A workload's name must match [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?.");
   if (keyThumbprint !== "" && !thumbprintPattern.test(keyThumbprint)) {
     throw new EnrollmentError("KEY_THUMBPRINT_INVALID", "A key thumbprint is the base64url SHA-256 of RFC 7638.");
   }

@@ -42,7 +42,11 @@ export interface GenerationStore {
 /** The CA. */
 export interface Certifier {
   /** DER chain, leaf first, without the root. */
-  certify(request: { readonly id: SpiffeId; readonly spki: Uint8Array; readonly requestId: string }): Promise<readonly Buffer[]>;
+  certify(request: {
+    readonly id: SpiffeId;
+    readonly spki: Uint8Array;
+    readonly requestId: string;
+  }): Promise<readonly Buffer[]>;
 }
 
 /** The deny-list. */

@@ -22,7 +22,11 @@ beforeAll(async () => {
 afterAll(() => owned.disposeAsync());
 
 /** A replica of the service: its own process would share nothing but the bucket. */
-function replica(parts: { readonly tokens?: Partial<TokenStore>; readonly certifier: Certifier; readonly now?: () => number }): Redeemer {
+function replica(parts: {
+  readonly tokens?: Partial<TokenStore>;
+  readonly certifier: Certifier;
+  readonly now?: () => number;
+}): Redeemer {
   const { tokens = {}, certifier, now = Date.now } = parts;
   return new Redeemer({
     trustDomain: "a.org",
@@ -34,11 +38,20 @@ function replica(parts: { readonly tokens?: Partial<TokenStore>; readonly certif
   });
 }
 
-async function redemption(): Promise<{ readonly request: Parameters<Redeemer["redeem"]>[0]; readonly other: Parameters<Redeemer["redeem"]>[0] }> {
-  const { token, secret } = newToken({ workload: "agent", ttlSeconds: 0, keyThumbprint: "", createdBy: "spiffe://a.org/admin/local" }, Date.now());
+async function redemption(): Promise<{
+  readonly request: Parameters<Redeemer["redeem"]>[0];
+  readonly other: Parameters<Redeemer["redeem"]>[0];
+}> {
+  const { token, secret } = newToken(
+    { workload: "agent", ttlSeconds: 0, keyThumbprint: "", createdBy: "spiffe://a.org/admin/local" },
+    Date.now(),
+  );
   await tokenStore(kv).create(token);
   const csr = (): Promise<Buffer> => createCsr(generateKeyPair().privateKey);
-  return { request: { tokenId: token.id, secret, csr: await csr() }, other: { tokenId: token.id, secret, csr: await csr() } };
+  return {
+    request: { tokenId: token.id, secret, csr: await csr() },
+    other: { tokenId: token.id, secret, csr: await csr() },
+  };
 }
 
 test("of two replicas that both saw an unused token only one hands out a certificate", async () => {
@@ -82,7 +95,6 @@ test("of two replicas that both saw an unused token only one hands out a certifi
 test("a claim whose process died is finished by the next one that has the key", async () => {
   const { request, other } = await redemption();
   const died = replica({
-    tokens: { replace: tokenStore(kv).replace },
     certifier: { certify: () => new Promise<never>(() => undefined) },
   });
   void died.redeem(request);
@@ -105,14 +117,18 @@ test("when two processes finish one claim, both hand out the same certificate", 
       return [Buffer.from(name)];
     },
   });
-  const [first, second] = await Promise.all([replica({ certifier: certifierOf("first") }).redeem(request), replica({ certifier: certifierOf("second") }).redeem(request)]);
+  const [first, second] = await Promise.all([
+    replica({ certifier: certifierOf("first") }).redeem(request),
+    replica({ certifier: certifierOf("second") }).redeem(request),
+  ]);
   expect(first.certificateChain).toEqual(second.certificateChain);
 });
 
 test("a token is dead at its end, to the millisecond", async () => {
   const { request } = await redemption();
   const end = (await tokenStore(kv).get(request.tokenId))?.value.expiresAtUnixMs ?? 0;
-  const at = (now: number): Redeemer => replica({ now: () => now, certifier: { certify: async () => [Buffer.from("c")] } });
+  const at = (now: number): Redeemer =>
+    replica({ now: () => now, certifier: { certify: async () => [Buffer.from("c")] } });
   await expect(at(end).redeem(request)).rejects.toMatchObject({ code: "TOKEN_EXPIRED" });
   await at(end - 1).redeem(request);
 });

@@ -84,7 +84,11 @@ export class Redeemer {
     }
     if (this.#with.now() >= found.value.expiresAtUnixMs) {
       const { id, expiresAtUnixMs } = found.value;
-      throw new EnrollmentError("TOKEN_EXPIRED", `The token ${id} expired at ${new Date(expiresAtUnixMs).toISOString()}.`, { remedy: "Ask for a new token." });
+      throw new EnrollmentError(
+        "TOKEN_EXPIRED",
+        `The token ${id} expired at ${new Date(expiresAtUnixMs).toISOString()}.`,
+        { remedy: "Ask for a new token." },
+      );
     }
     return found;
   }
@@ -98,7 +102,10 @@ export class Redeemer {
       checkKey(token, key);
       switch (token.state.kind) {
         case "unused":
-          await this.#with.tokens.replace(revision, { ...token, state: { kind: "claimed", thumbprint: key.thumbprint, instance: newInstance() } });
+          await this.#with.tokens.replace(revision, {
+            ...token,
+            state: { kind: "claimed", thumbprint: key.thumbprint, instance: newInstance() },
+          });
           break;
         case "claimed": {
           const enrolled = await this.#certify(token, revision, token.state, key);
@@ -109,18 +116,34 @@ export class Redeemer {
           return this.#again(token, token.state);
       }
     }
-    throw new EnrollmentError("STORE_UNAVAILABLE", "The token changed too often while it was redeemed.", { remedy: "Try again." });
+    throw new EnrollmentError("STORE_UNAVAILABLE", "The token changed too often while it was redeemed.", {
+      remedy: "Try again.",
+    });
   }
 
   /** @returns null when another process finished the same claim meanwhile: then its certificate is the one. */
-  async #certify(token: Token, revision: number, claim: Extract<TokenState, { readonly kind: "claimed" }>, key: Key): Promise<Enrolled | null> {
+  async #certify(
+    token: Token,
+    revision: number,
+    claim: Extract<TokenState, { readonly kind: "claimed" }>,
+    key: Key,
+  ): Promise<Enrolled | null> {
     const { instance } = claim;
     const id = this.#checkRevoked(token, instance);
     const certificateChain = await this.#certifyOrRelease(token, revision, id, key);
-    await this.#with.generations.create({ name: token.workload, instance }, { generation: firstGeneration, thumbprint: key.thumbprint });
-    const state: TokenState = { ...claim, kind: "redeemed", certificateChain: certificateChain.map((der) => der.toString("base64")) };
+    await this.#with.generations.create(
+      { name: token.workload, instance },
+      { generation: firstGeneration, thumbprint: key.thumbprint },
+    );
+    const state: TokenState = {
+      ...claim,
+      kind: "redeemed",
+      certificateChain: certificateChain.map((der) => der.toString("base64")),
+    };
     const redeemed = await this.#with.tokens.replace(revision, { ...token, state });
-    return redeemed === null ? null : { id, certificateChain, generation: firstGeneration, isFirst: true, token: redeemed.value };
+    return redeemed === null
+      ? null
+      : { id, certificateChain, generation: firstGeneration, isFirst: true, token: redeemed.value };
   }
 
   /** While the CA cannot issue, the claim is given back, so that the holder may come again with whatever key. */
@@ -148,7 +171,9 @@ export class Redeemer {
 
 function checkKey(token: Token, key: Key): void {
   if (token.keyThumbprint !== "" && token.keyThumbprint !== key.thumbprint) {
-    throw new EnrollmentError("TOKEN_KEY_MISMATCH", `The token ${token.id} is bound to another key.`, { remedy: "Use the key that the token was made for." });
+    throw new EnrollmentError("TOKEN_KEY_MISMATCH", `The token ${token.id} is bound to another key.`, {
+      remedy: "Use the key that the token was made for.",
+    });
   }
   if (token.state.kind !== "unused" && token.state.thumbprint !== key.thumbprint) {
     throw new EnrollmentError("TOKEN_ALREADY_USED", `The token ${token.id} was redeemed by another key.`, {

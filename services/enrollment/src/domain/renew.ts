@@ -41,7 +41,9 @@ export async function renew(
   const generation = isRepeated ? current.value.generation : current.value.generation + 1;
   const certificateChain = await certifier.certify({ id: identity.id, spki, requestId: `renewal ${generation}` });
   // Counted after the CA answered: a CA that is away costs nobody a generation.
-  const counted = isRepeated ? current : await generations.replace(identity, current.revision, { generation, thumbprint: key });
+  const counted = isRepeated
+    ? current
+    : await generations.replace(identity, current.revision, { generation, thumbprint: key });
   if (counted === null) throw mismatch("another renewal of this instance came first");
   return { certificateChain, generation };
 }
@@ -55,6 +57,7 @@ function repeatsLast({ generation, thumbprint: lastKey }: Generation, claimed: n
 
 function mismatch(why: string): EnrollmentError {
   return new EnrollmentError("GENERATION_MISMATCH", `The renewal is refused: ${why}.`, {
-    remedy: "Enroll again with a new token; if nobody restored a backup, the credential was copied: revoke the instance.",
+    remedy:
+      "Enroll again with a new token; if nobody restored a backup, the credential was copied: revoke the instance.",
   });
 }

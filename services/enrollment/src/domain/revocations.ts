@@ -8,15 +8,23 @@ export function policyRevocations(state: Pick<PolicyState, "freshness" | "denied
     check: (principal) => {
       const entry = state.denied(principal);
       if (entry !== null) {
-        throw new EnrollmentError("IDENTITY_REVOKED", `${principal.identity.id.uri} is revoked${entry.reason === "" ? "" : `: ${entry.reason}`}.`, {
-          remedy: "An administrator can take it off the deny-list.",
-        });
+        throw new EnrollmentError(
+          "IDENTITY_REVOKED",
+          `${principal.identity.id.uri} is revoked${entry.reason === "" ? "" : `: ${entry.reason}`}.`,
+          {
+            remedy: "An administrator can take it off the deny-list.",
+          },
+        );
       }
       const freshness = state.freshness();
       if (freshness.kind !== "fresh") {
-        throw new EnrollmentError("REVOCATIONS_UNKNOWN", `Nobody is enrolled or renewed without a current deny-list: ${freshness.reason}.`, {
-          remedy: "See that the policy service and the bus are up, then try again.",
-        });
+        throw new EnrollmentError(
+          "REVOCATIONS_UNKNOWN",
+          `Nobody is enrolled or renewed without a current deny-list: ${freshness.reason}.`,
+          {
+            remedy: "See that the policy service and the bus are up, then try again.",
+          },
+        );
       }
     },
   };

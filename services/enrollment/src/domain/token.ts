@@ -22,7 +22,12 @@ export interface Token {
 export type TokenState =
   | { readonly kind: "unused" }
   | { readonly kind: "claimed"; readonly thumbprint: string; readonly instance: string }
-  | { readonly kind: "redeemed"; readonly thumbprint: string; readonly instance: string; readonly certificateChain: readonly string[] };
+  | {
+      readonly kind: "redeemed";
+      readonly thumbprint: string;
+      readonly instance: string;
+      readonly certificateChain: readonly string[];
+    };
 
 /** Who redeemed it, or is about to. Empty while unused. */
 export function redeemedBy({ state }: Token): string {

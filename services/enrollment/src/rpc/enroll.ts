@@ -28,7 +28,15 @@ export function enroll(options: {
         return enrollResponse(enrolled, bundle(), routers);
       },
       ({ code, message }) => {
-        record(enrollmentRefused({ caller: null, tokenId: presentedId(request), code, reason: message, unrecorded: limiter.drainRefused() }));
+        record(
+          enrollmentRefused({
+            caller: null,
+            tokenId: presentedId(request),
+            code,
+            reason: message,
+            unrecorded: limiter.drainRefused(),
+          }),
+        );
       },
     );
   };
@@ -50,5 +58,7 @@ function presentedId({ evidence }: EnrollRequest): string {
 }
 
 function tooMany(): EnrollmentError {
-  return new EnrollmentError("RATE_LIMITED", "Too many enrollments at once.", { remedy: "Try again in a few seconds." });
+  return new EnrollmentError("RATE_LIMITED", "Too many enrollments at once.", {
+    remedy: "Try again in a few seconds.",
+  });
 }

@@ -28,7 +28,7 @@ const fields: Partial<Readonly<Record<EnrollmentErrorCode, string>>> = {
 };
 
 /** A refusal by the rules as the caller and the record see it; null for what is no refusal but a fault. */
-export function refusalOf(error: unknown): RpcError | null {
+function refusalOf(error: unknown): RpcError | null {
   if (error instanceof RpcError) return error;
   if (error instanceof IdentityError && (error.code === "CSR_INVALID" || error.code === "PUBLIC_KEY_UNSUPPORTED")) {
     return refusal("CSR_INVALID", error.message, "Send a PKCS#10 request for a P-256 key, signed by that key.", error);
@@ -41,7 +41,10 @@ function refusal(code: EnrollmentErrorCode, message: string, remedy: string, cau
 }
 
 /** Runs a handler and gives its refusals the status and code that enrollment.proto promises. */
-export async function answering<T>(handle: () => Promise<T>, onRefusal: (refusal: RpcError) => void = () => undefined): Promise<T> {
+export async function answering<T>(
+  handle: () => Promise<T>,
+  onRefusal: (refusal: RpcError) => void = () => undefined,
+): Promise<T> {
   try {
     return await handle();
   } catch (error) {

@@ -26,7 +26,8 @@ export function renew(
         record(workloadRenewed(identity.id, identity.name, renewed));
         return enrollResponse({ ...renewed, id: identity.id }, bundle(), routers);
       },
-      ({ code, message }) => record(enrollmentRefused({ caller: identity, tokenId: "", code, reason: message, unrecorded: 0 })),
+      ({ code, message }) =>
+        record(enrollmentRefused({ caller: identity, tokenId: "", code, reason: message, unrecorded: 0 })),
     );
   };
 }

@@ -57,5 +57,8 @@ async function reaching<R>(ask: () => Promise<R>): Promise<R> {
 }
 
 function unavailable(cause: unknown): EnrollmentError {
-  return new EnrollmentError("STORE_UNAVAILABLE", "The store of tokens and renewals cannot be reached.", { cause, remedy: "Try again in a moment." });
+  return new EnrollmentError("STORE_UNAVAILABLE", "The store of tokens and renewals cannot be reached.", {
+    cause,
+    remedy: "Try again in a moment.",
+  });
 }

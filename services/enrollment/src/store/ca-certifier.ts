@@ -11,7 +11,9 @@ export function caCertifier(ca: GrpcChannel): Certifier {
     certify: async ({ id, spki, requestId }) => {
       const request = { spiffeId: id.uri, publicKeySpki: Buffer.from(spki), ttlSeconds: 0, requestId };
       try {
-        const answer = await callUnary(ca, CertificateAuthorityServiceService.issueWorkloadSvid, request, { timeoutMs });
+        const answer = await callUnary(ca, CertificateAuthorityServiceService.issueWorkloadSvid, request, {
+          timeoutMs,
+        });
         return answer.certificateChain;
       } catch (cause) {
         throw new RpcError({

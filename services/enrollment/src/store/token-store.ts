@@ -8,7 +8,12 @@ import { Bucket } from "./bucket.ts";
 const state = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("unused") }),
   z.strictObject({ kind: z.literal("claimed"), thumbprint: z.string(), instance: z.string() }),
-  z.strictObject({ kind: z.literal("redeemed"), thumbprint: z.string(), instance: z.string(), certificateChain: z.array(z.string()) }),
+  z.strictObject({
+    kind: z.literal("redeemed"),
+    thumbprint: z.string(),
+    instance: z.string(),
+    certificateChain: z.array(z.string()),
+  }),
 ]);
 
 const schema: z.ZodType<Token> = z.strictObject({

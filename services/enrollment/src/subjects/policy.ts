@@ -9,13 +9,23 @@ const backoff = { firstMs: 100, maxMs: 5_000 };
 const watchedKeys = ["denylist", "head"] as const;
 
 /** Feeds the deny-list and the head of bucket `policy` to `state`, until the signal. Each is verified there; one that is not valid changes nothing. */
-export async function followPolicy(options: { readonly kv: KV; readonly state: PolicyState; readonly log: Logger; readonly signal: AbortSignal }): Promise<void> {
+export async function followPolicy(options: {
+  readonly kv: KV;
+  readonly state: PolicyState;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}): Promise<void> {
   await Promise.all(watchedKeys.map((key) => followKey(key, options)));
 }
 
 async function followKey(
   key: string,
-  { kv, state, log, signal }: { readonly kv: KV; readonly state: PolicyState; readonly log: Logger; readonly signal: AbortSignal },
+  {
+    kv,
+    state,
+    log,
+    signal,
+  }: { readonly kv: KV; readonly state: PolicyState; readonly log: Logger; readonly signal: AbortSignal },
 ): Promise<void> {
   const follow = async (): Promise<void> => {
     const watch = await kv.watch({ key });
@@ -28,7 +38,11 @@ async function followKey(
     }
     if (!signal.aborted) throw new Error(`the watch on ${key} ended`);
   };
-  await retry(follow, { ...backoff, signal, onFailure: (error) => log.warn({ err: error, key }, "the policy is not watched just now") }).catch((error: unknown) => {
+  await retry(follow, {
+    ...backoff,
+    signal,
+    onFailure: (error) => log.warn({ err: error, key }, "the policy is not watched just now"),
+  }).catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });
 }
