@@ -31,8 +31,8 @@ export default defineConfig({
           exclude: ["**/node_modules/**", "**/dist/**"],
           pool: "forks",
           execArgv: ["--conditions=sallyport-source"],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
           // One constellation of seven processes at a time; a file that wants two starts two itself.
           maxWorkers: 1,
           fileParallelism: false,

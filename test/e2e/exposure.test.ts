@@ -9,11 +9,12 @@ import {
   enroll,
   services,
   type Stage,
+  stepNames,
   surveySockets,
   tellStory,
   throughSallyport,
 } from "@sallyport/first-light";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { openTestStage, type TestStage } from "../network/test-stage.ts";
 
 let booted: TestStage;
@@ -92,8 +93,8 @@ test("no private key lies in the clear, and none opens without the key that lies
   expect(sealed.filter((file) => file.startsWith("data"))).toEqual([]);
   for (const file of sealed) {
     const pem = await readFile(join(booted.home.folder, file), "utf8");
-    expect(() => createPrivateKey(pem)).toThrow();
-    expect(() => createPrivateKey({ key: pem, passphrase: "" })).toThrow();
+    expect(() => createPrivateKey(pem)).toThrow(/passphrase|interrupted or cancelled/i);
+    expect(() => createPrivateKey({ key: pem, passphrase: "" })).toThrow(/decrypt/i);
   }
   for (const folder of [stateDir, profilesFolder]) {
     for (const keyFile of await filesBelow(keyDir)) {
@@ -104,7 +105,7 @@ test("no private key lies in the clear, and none opens without the key that lies
   }
 });
 
-test("the hosted server sees nothing of the connector's environment and cannot read its key", async () => {
+test("the hosted server sees nothing of the connector's environment", async () => {
   // The server's own tool that shows its environment is forbidden: ask the kernel instead.
   await using _agent = await agentOf(cast.demoAgent);
   const processes = await surveySockets([stage.hosts.everything.pid]);
@@ -121,30 +122,37 @@ async function agentOf(profile: string): Promise<Agent> {
   return Agent.connect(throughSallyport(stage.sallyport, profile, services.everything));
 }
 
-test("two networks on one machine do not disturb each other", async () => {
-  await using other = await openTestStage();
-  const taken = new Set<number>(Object.values(stage.network.pids));
-  expect(Object.values(other.stage.network.pids).filter((pid) => taken.has(pid))).toEqual([]);
-  expect(other.stage.network.routerAddress).not.toBe(stage.network.routerAddress);
-  const tell = async ({ stage: told, home }: TestStage): Promise<readonly string[]> => {
-    const steps: string[] = [];
-    for await (const report of tellStory({ stage: told, profilesFolder: home.profilesFolder })) {
-      steps.push(`${report.step} ${report.kind === "held" ? "held" : report.error.message}`);
-    }
-    return steps;
-  };
-  const [first, second] = await Promise.all([tell(booted), tell(other)]);
-  expect(first.filter((step) => !step.endsWith("held"))).toEqual([]);
-  expect(second.filter((step) => !step.endsWith("held"))).toEqual([]);
+describe("two networks on one machine", () => {
+  let other: TestStage;
+
+  beforeAll(async () => {
+    other = await openTestStage();
+    return () => other[Symbol.asyncDispose]();
+  });
+
+  test("share neither processes nor addresses, and do not disturb each other's story", async () => {
+    const pids = Object.values(stage.network.pids);
+    expect(Object.values(other.stage.network.pids).filter((pid) => pids.includes(pid))).toEqual([]);
+    expect(other.stage.network.routerAddress).not.toBe(stage.network.routerAddress);
+    expect(await Promise.all([tell(booted), tell(other)])).toEqual([wholeStory, wholeStory]);
+  });
+
+  test("a token of one is worth nothing in the other", async () => {
+    const [version, , secret] = (await createToken(other.stage.network, cast.demoAgent)).split(".");
+    const [, address] = (await createToken(stage.network, cast.demoAgent)).split(".");
+    // The foreign network's secret, dressed up with this one's address, root and token id.
+    const ran = await enroll(stage.sallyport, "forger", [version, address, secret].join("."));
+    expect(ran.status).not.toBe(0);
+    expect(ran.stderr).toContain("TOKEN_UNKNOWN");
+  });
 });
 
-test("an identity of one network is nobody in another", async () => {
-  await using other = await openTestStage();
-  const token = await createToken(other.stage.network, cast.demoAgent);
-  const [version, , secret] = token.split(".");
-  const own = await createToken(stage.network, cast.demoAgent);
-  // The foreign network's secret, dressed up with the address and root of this one.
-  const forged = [version, own.split(".")[1], secret].join(".");
-  const ran = await enroll(stage.sallyport, "forger", forged);
-  expect(ran.status).not.toBe(0);
-});
+const wholeStory = stepNames.map((step) => `${step} held`);
+
+async function tell({ stage: told, home }: TestStage): Promise<readonly string[]> {
+  const steps: string[] = [];
+  for await (const report of tellStory({ stage: told, profilesFolder: home.profilesFolder })) {
+    steps.push(`${report.step} ${report.kind === "held" ? "held" : report.error.message}`);
+  }
+  return steps;
+}

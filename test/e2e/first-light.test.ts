@@ -19,6 +19,7 @@ import {
   rules,
   services,
   type Stage,
+  stepNames,
   tellStory,
   throughSallyport,
   toolsListed,
@@ -46,17 +47,7 @@ async function tellAll(): Promise<readonly string[]> {
   return told;
 }
 
-const wholeStory = [
-  "enrolled held",
-  "tools-listed held",
-  "allowed-call held",
-  "denied-tool held",
-  "denied-argument held",
-  "unreachable-service held",
-  "dark held",
-  "revoked held",
-  "audited held",
-];
+const wholeStory = stepNames.map((step) => `${step} held`);
 
 test("the first minute holds, step by step", async () => {
   expect(await tellAll()).toEqual(wholeStory);
@@ -178,22 +169,24 @@ describe("each step is red when its fault is there", () => {
 
   test("audited: a row of something that did not happen", async () => {
     const { audit } = stage.network.admin;
-    const row = { what: "a call of get-tiny-image", filter: { kind: "call.finished", tool: "get-tiny-image" }, fields: {} };
+    const row = {
+      what: "a call of get-tiny-image",
+      fields: { kind: "call.finished", tool: "get-tiny-image" },
+    };
     const step = audited({
       search: (request) => audit.search(request),
       rows: [row],
       sinceUnixMs: 0,
       patienceMs: 1_000,
     });
-    await expect(step).rejects.toThrow("a call of get-tiny-image is not on record");
+    await expect(step).rejects.toThrow("not on record: a call of get-tiny-image");
   });
 
   test("audited: a record that loses one row", async () => {
     const { audit } = stage.network.admin;
     const row = {
       what: "the denials",
-      filter: { kind: "call.refused", tool: "get-env" },
-      fields: { decision: "deny" },
+      fields: { kind: "call.refused", tool: "get-env", decision: "deny" },
     };
     const search = (request: Parameters<typeof audit.search>[0]): ReturnType<typeof audit.search> =>
       audit.search(request);
@@ -203,7 +196,7 @@ describe("each step is red when its fault is there", () => {
       return { events: events.filter(({ kind }) => kind !== "call.refused") };
     };
     const step = audited({ search: losing, rows: [row], sinceUnixMs: 0, patienceMs: 500 });
-    await expect(step).rejects.toThrow("the denials is not on record");
+    await expect(step).rejects.toThrow("not on record: the denials");
   });
 
   test("dark: a hosted server that does listen", async () => {
@@ -211,8 +204,13 @@ describe("each step is red when its fault is there", () => {
     await using host = stage.sallyport.start([
       "host",
       services.everything,
-      ...["--profile", cast.everythingHost, "--mcp", "--"],
-      ...[process.execPath, join(import.meta.dirname, "listening-server.js"), ...everythingServer().args],
+      "--profile",
+      cast.everythingHost,
+      "--mcp",
+      "--",
+      process.execPath,
+      join(import.meta.dirname, "listening-server.js"),
+      ...everythingServer().args,
     ]);
     const connected = (): Promise<Agent> =>
       Agent.connect(throughSallyport(stage.sallyport, cast.demoAgent, services.everything));

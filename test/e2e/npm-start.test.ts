@@ -41,10 +41,7 @@ function start(...args: readonly string[]): Started {
 
 test("without --once it stays up, prints commands with absolute paths, and Ctrl-C ends every process of it", async () => {
   const { pid, stdout, stderr, status } = start();
-  await Promise.race([
-    expect.poll(stdout, { timeout: 50_000 }).toContain("Ctrl-C ends everything."),
-    status.then((code) => Promise.reject(new Error(`it ended with status ${String(code)}: ${stdout()}${stderr()}`))),
-  ]);
+  await expect.poll(() => stdout() + stderr(), { timeout: 90_000 }).toContain("Ctrl-C ends everything.");
   const told = stdout();
   for (const [, command] of told.matchAll(/^ {2}(\/\S+) /gm)) await access(command ?? "");
   expect(told).toMatch(/^ {2}\/.*sallyport\.js audit tail/m);

@@ -1,4 +1,4 @@
-import { Client } from "@modelcontextprotocol/client";
+import { Client, ProtocolError } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import type { Sallyport } from "./sallyport.ts";
 
@@ -94,14 +94,12 @@ export class Agent implements AsyncDisposable {
   }
 }
 
-/** The server's command ended instead of speaking MCP. */
+/** There is no MCP session: the server's command answered the first request with an error, or ended. */
 export class AgentRefused extends Error {
   override readonly name = "AgentRefused";
-  /** What the command said on standard error. */
-  readonly stderr: string;
 
   constructor(stderr: string, cause: unknown) {
-    super(`no MCP session: ${stderr === "" ? String(cause) : stderr}`, { cause });
-    this.stderr = stderr;
+    const answered = cause instanceof ProtocolError;
+    super(answered || stderr === "" ? (cause instanceof Error ? cause.message : String(cause)) : stderr, { cause });
   }
 }

@@ -9,6 +9,7 @@ export { surveySockets } from "./sockets/survey.ts";
 export { createToken, openStage, reinstate, welcomeBack } from "./stage.ts";
 export type { Stage, StageOptions } from "./stage.ts";
 export { tellStory } from "./story.ts";
+export { stepNames } from "./step.ts";
 export type { ExpectedRow, Finding, StepReport } from "./step.ts";
 export { allowedCall } from "./steps/allowed-call.ts";
 export { audited } from "./steps/audited.ts";

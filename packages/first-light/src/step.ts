@@ -1,4 +1,4 @@
-import type { Event, Filter } from "@sallyport/proto/audit";
+import type { Event } from "@sallyport/proto/audit";
 
 /** In the order of the story. */
 export const stepNames = [
@@ -21,8 +21,6 @@ export type Fact = string | number | boolean | readonly string[];
 export interface ExpectedRow {
   /** For people: "the refused get-env". */
   readonly what: string;
-  /** Narrows the search. */
-  readonly filter: Partial<Filter>;
   /** Every field must be as given; for `ruleIds` and `argumentsJson` it must contain what is given. */
   readonly fields: Partial<Pick<Event, ExactField>> & {
     readonly ruleIds?: readonly string[];

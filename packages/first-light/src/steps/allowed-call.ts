@@ -27,18 +27,30 @@ export async function allowedCall(call: AllowedCall): Promise<Finding> {
     rows: [
       {
         what: `the allowed ${tool}`,
-        filter: { kind: "call.finished", actorName: agentName, service, tool },
-        fields: { vantage: "host", decision: "allow", outcome: "ok" },
+        fields: {
+          kind: "call.finished",
+          actorName: agentName,
+          service,
+          tool,
+          vantage: "host",
+          decision: "allow",
+          outcome: "ok",
+        },
       },
       {
         what: `the arguments of ${tool}`,
-        filter: { kind: "call.started", actorName: agentName, service, tool },
-        fields: { vantage: "host", argumentsContain: argument === undefined ? "{}" : JSON.stringify(argument[1]) },
+        fields: {
+          kind: "call.started",
+          actorName: agentName,
+          service,
+          tool,
+          vantage: "host",
+          argumentsContain: argument === undefined ? "{}" : JSON.stringify(argument[1]),
+        },
       },
       {
         what: `the circuit to ${service}`,
-        filter: { kind: "circuit.opened", actorName: agentName, service },
-        fields: { vantage: "router", decision: "allow" },
+        fields: { kind: "circuit.opened", actorName: agentName, service, vantage: "router", decision: "allow" },
       },
     ],
   };

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { Event, SearchRequest, SearchResponse } from "@sallyport/proto/audit";
+import type { Event, Filter, SearchRequest, SearchResponse } from "@sallyport/proto/audit";
 import { must } from "../first-light-error.ts";
 import type { ExpectedRow, Finding } from "../step.ts";
 
@@ -13,9 +13,9 @@ export interface Audited {
   readonly patienceMs?: number;
 }
 
-const pollEveryMs = 100;
-
-const noFilter = {
+const pollEveryMs = 150;
+const maxRows = 1_000;
+const everything: Omit<Filter, "sinceUnixMs"> = {
   actorName: "",
   service: "",
   tool: "",
@@ -24,7 +24,6 @@ const noFilter = {
   decisionId: "",
   circuitId: "",
   vantage: "",
-  sinceUnixMs: 0,
   untilUnixMs: 0,
   text: "",
 };
@@ -32,27 +31,27 @@ const noFilter = {
 /** Everything that the story did is read back from the record, and is what the steps saw. */
 export async function audited({ search, rows, sinceUnixMs, patienceMs = 15_000 }: Audited): Promise<Finding> {
   must(rows.length > 0, "no row was asked for");
+  const request = { filter: { ...everything, sinceUnixMs }, limit: maxRows };
   const deadline = performance.now() + patienceMs;
-  const found: Event[] = [];
-  for (const { what, filter, fields } of rows) {
-    const request = { filter: { ...noFilter, sinceUnixMs, ...filter }, limit: 1_000 };
-    let { events } = await search(request);
-    let row = events.find((event) => matches(event, fields));
-    while (row === undefined && performance.now() < deadline) {
-      await pause(pollEveryMs);
-      ({ events } = await search(request));
-      row = events.find((event) => matches(event, fields));
-    }
-    must(
-      row !== undefined,
-      `${what} is not on record; ${events.length} rows come near: ${JSON.stringify(events[0] ?? {})}`,
-    );
-    found.push(row);
+  let events: readonly Event[] = [];
+  let missing = rows;
+  while (missing.length > 0) {
+    ({ events } = await search(request));
+    missing = rows.filter((row) => !events.some((event) => matches(event, row)));
+    must(missing.length === 0 || performance.now() < deadline, tellMissing(missing, events));
+    if (missing.length > 0) await pause(pollEveryMs);
   }
-  return { facts: { rows: found.length }, lines: found.map(lineOf), rows: [] };
+  const found = events.filter((event) => rows.some((row) => matches(event, row)));
+  return { facts: { rows: rows.length, events: events.length }, lines: found.toReversed().map(lineOf), rows: [] };
 }
 
-function matches(event: Event, { ruleIds = [], argumentsContain = "", ...exact }: ExpectedRow["fields"]): boolean {
+function tellMissing(missing: readonly ExpectedRow[], events: readonly Event[]): string {
+  const whats = missing.map(({ what }) => what).join("; ");
+  const near = events.filter(({ kind }) => missing.some(({ fields }) => fields.kind === kind)).map(lineOf);
+  return `not on record: ${whats}\n${near.length} of ${events.length} rows come near:\n${near.join("\n")}`;
+}
+
+function matches(event: Event, { fields: { ruleIds = [], argumentsContain = "", ...exact } }: ExpectedRow): boolean {
   const seen: Partial<Record<string, unknown>> = { ...event };
   return (
     Object.entries(exact).every(([name, value]) => seen[name] === value) &&

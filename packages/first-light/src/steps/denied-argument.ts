@@ -28,8 +28,12 @@ export async function deniedArgument(call: DeniedArgument): Promise<Finding> {
     rows: [
       {
         what: `the refused argument of ${tool}`,
-        filter: { kind: "call.refused", actorName: agentName, service, tool, decisionId },
         fields: {
+          kind: "call.refused",
+          actorName: agentName,
+          service,
+          tool,
+          decisionId,
           vantage: "host",
           decision: "deny",
           ruleIds,

@@ -31,8 +31,17 @@ export async function deniedTool({ agent, agentName, service, tool, rule }: Deni
     rows: [
       {
         what: `the refused ${tool}`,
-        filter: { kind: "call.refused", actorName: agentName, service, tool, decisionId },
-        fields: { vantage: "host", decision: "deny", ruleIds, outcome: "denied" },
+        fields: {
+          kind: "call.refused",
+          actorName: agentName,
+          service,
+          tool,
+          decisionId,
+          vantage: "host",
+          decision: "deny",
+          ruleIds,
+          outcome: "denied",
+        },
       },
     ],
   };

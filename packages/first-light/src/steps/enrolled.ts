@@ -43,13 +43,11 @@ export async function enrolled(options: Enrolled): Promise<Finding> {
     rows: [
       {
         what: `the enrollment of ${agentName}`,
-        filter: { kind: "workload.enrolled", actorName: agentName },
-        fields: { vantage: "enrollment" },
+        fields: { kind: "workload.enrolled", actorName: agentName, vantage: "enrollment" },
       },
       {
         what: "the refused second use of its token",
-        filter: { kind: "enrollment.refused" },
-        fields: { errorCode: "TOKEN_ALREADY_USED" },
+        fields: { kind: "enrollment.refused", errorCode: "TOKEN_ALREADY_USED" },
       },
     ],
   };

@@ -65,11 +65,10 @@ export async function revoked({ sallyport, agent, agentName, service, subject }:
       `the last byte arrived ${lastByteMs} ms after the command was typed; a new session is refused`,
     ],
     rows: [
-      { what: "the revocation", filter: { kind: "identity.revoked" }, fields: { vantage: "policy" } },
+      { what: "the revocation", fields: { kind: "identity.revoked", vantage: "policy" } },
       {
         what: "the cut circuit",
-        filter: { kind: "circuit.closed", actorName: agentName, service },
-        fields: { vantage: "router", outcome: "revoked" },
+        fields: { kind: "circuit.closed", actorName: agentName, service, vantage: "router", outcome: "revoked" },
       },
     ],
   };
@@ -81,6 +80,7 @@ async function mustStayOut(sallyport: Sallyport, agentName: string, service: str
   );
   if (again instanceof Agent) await again[Symbol.asyncDispose]();
   must(again instanceof AgentRefused, `${agentName} got back in: ${String(again)}`);
+  must(again.message.includes("cut off"), `${agentName} stays out for another reason: ${again.message}`);
 }
 
 async function within<T>(ms: number, what: string, awaited: Promise<T>): Promise<T> {

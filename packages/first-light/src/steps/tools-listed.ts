@@ -27,8 +27,7 @@ export async function toolsListed({ agent, agentName, service, callable, offered
     rows: [
       {
         what: "the listing of the tools",
-        filter: { kind: "tools.listed", actorName: agentName, service },
-        fields: { vantage: "host" },
+        fields: { kind: "tools.listed", actorName: agentName, service, vantage: "host" },
       },
     ],
   };

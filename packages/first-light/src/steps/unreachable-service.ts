@@ -28,8 +28,14 @@ export async function unreachableService({ sallyport, agentName, service }: Unre
     rows: [
       {
         what: `the refused dial of ${agentName}`,
-        filter: { kind: "circuit.refused", actorName: agentName, service },
-        fields: { vantage: "router", decision: "deny", errorCode: "POLICY_DENIED" },
+        fields: {
+          kind: "circuit.refused",
+          actorName: agentName,
+          service,
+          vantage: "router",
+          decision: "deny",
+          errorCode: "POLICY_DENIED",
+        },
       },
     ],
   };
