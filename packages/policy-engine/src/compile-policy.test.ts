@@ -52,6 +52,11 @@ describe("a document with a fault", () => {
       { code: "POLICY_INVALID", line: 1, column: 1 },
     ],
     [
+      "a reason longer than a sentence",
+      `@reason("${"x".repeat(257)}") permit (principal, action, resource);`,
+      { code: "LIMIT_EXCEEDED", line: 1, column: 1 },
+    ],
+    [
       "an id without a value",
       "@id permit (principal, action, resource);\n@id permit (principal, action, resource);",
       null,
@@ -160,6 +165,26 @@ describe("a slice", () => {
   ])("tells workloads of equal roles apart %s", (_how, scope) => {
     const rule = scope.includes("unless") ? `permit (${scope} };` : `permit (${scope});`;
     expect(compile(rule).slices.get("tools")?.workloads).toEqual([{ name: "other", roles: [] }]);
+  });
+
+  it.each([
+    ["its role", 'principal in Sallyport::Role::"reader"', ["agent"]],
+    ["its type and role", 'principal is Sallyport::Workload in Sallyport::Role::"reader"', ["agent"]],
+    ["itself", 'principal in Sallyport::Workload::"other"', ["other"]],
+    ["its type", "principal is Sallyport::Workload", ["agent", "host", "other"]],
+    ["anyone", "principal", ["agent", "host", "other"]],
+  ])("has a workload that a rule permits as %s", (_as, scope, names) => {
+    const slice = compile(`permit (${scope}, action, resource);`).slices.get("tools");
+    expect(slice?.workloads.map(({ name }) => name)).toEqual(names);
+  });
+
+  it("does not take a role for a name", () => {
+    const workloads = [
+      { name: "agent", roles: ["x"] },
+      { name: "b", roles: ["agent", "x"] },
+    ];
+    const { slices } = compile('permit (principal == Sallyport::Workload::"agent", action, resource);', { workloads });
+    expect(slices.get("tools")?.workloads.map(({ name }) => name)).toEqual(["agent"]);
   });
 
   it("leaves out a workload that a forbid keeps away", () => {

@@ -8,11 +8,11 @@ export function mentionsContext(tree: unknown): boolean {
 }
 
 /**
- * Whether the tree can tell one workload from another of the same roles: by naming one, or by an attribute of a principal (or of anything
- * else that is not the resource or the context, such as the record of an if).
+ * Whether the tree reads an attribute of a principal, or of anything else that is not the resource or the context, such as the record of an
+ * if: then it can tell any workload from any other.
  */
-export function tellsWorkloadsApart(tree: unknown, workloadType: string): boolean {
-  return some(tree, (node) => node["type"] === workloadType || readsAttribute(node));
+export function readsPrincipalAttribute(tree: unknown): boolean {
+  return some(tree, readsAttribute);
 }
 
 /** Entities that the tree names, in its scope or its conditions. */

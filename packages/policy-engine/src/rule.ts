@@ -25,10 +25,9 @@ export function readRule(statement: Statement): WrittenRule {
   const annotations = parsed.json.annotations ?? {};
   const id = annotations["id"] ?? `${statement.file}#${statement.number}`;
   const reason = annotations["reason"] ?? "";
-  const position = positionIn(statement, 0);
   if (!RULE_ID.test(id)) {
     throw new PolicyError("POLICY_INVALID", `the id ${JSON.stringify(id)} cannot name a rule`, {
-      position,
+      position: positionIn(statement, 0),
       remedy: "Use 1 to 160 letters, digits and . _ / # : - in @id, beginning with a letter or digit.",
     });
   }

@@ -1,17 +1,18 @@
-import type { PolicyDocument, Slice } from "@sallyport/proto/policy";
+import type { PolicyDocument } from "@sallyport/proto/policy";
 import { ROLE_TYPE, SERVICE_TYPE, serviceOfTool, TOOL_TYPE, WORKLOAD_TYPE } from "./entity-uid.ts";
 import type { WrittenRule } from "./rule.ts";
-import { RuleEngine } from "./rule-engine.ts";
 import { namedEntities } from "./rule-tree.ts";
+import type { ServiceReach } from "./service-reach.ts";
 import { positionIn } from "./statement.ts";
 
 /** What is probably not meant, but does no harm by itself: every such name simply never matches. */
 export function warningsAbout(
   document: PolicyDocument,
   rules: ReadonlyMap<string, WrittenRule>,
-  slices: ReadonlyMap<string, Slice>,
+  reaches: ReadonlyMap<string, ServiceReach>,
 ): string[] {
-  return [...unknownNames(document, rules), ...withoutHostOrDialer(slices)];
+  const unreached = [...reaches].flatMap(([service, reach]) => withoutDialerOrHost(service, reach));
+  return [...unknownNames(document, rules), ...unreached];
 }
 
 function unknownNames(document: PolicyDocument, rules: ReadonlyMap<string, WrittenRule>): string[] {
@@ -20,10 +21,11 @@ function unknownNames(document: PolicyDocument, rules: ReadonlyMap<string, Writt
   const services = new Set(document.services.map(({ name }) => name));
   const warnings = new Set<string>();
   for (const rule of rules.values()) {
-    const { file, line } = positionIn(rule.statement, 0);
     for (const { type, id } of namedEntities(rule.json)) {
       const complaint = complain(type, id);
-      if (complaint !== null) warnings.add(`${file}:${line}: rule ${rule.id}: ${complaint}`);
+      if (complaint === null) continue;
+      const { file, line } = positionIn(rule.statement, 0);
+      warnings.add(`${file}:${line}: rule ${rule.id}: ${complaint}`);
     }
   }
   return [...warnings];
@@ -39,15 +41,7 @@ function unknownNames(document: PolicyDocument, rules: ReadonlyMap<string, Writt
   }
 }
 
-function withoutHostOrDialer(slices: ReadonlyMap<string, Slice>): string[] {
-  const warnings: string[] = [];
-  for (const slice of slices.values()) {
-    using engine = new RuleEngine(slice.policies);
-    const service = { name: slice.service, protocol: slice.protocol };
-    for (const action of ["dial", "host"] as const) {
-      if (slice.workloads.some((workload) => engine.ask(workload, service, { action }).kind === "allow")) continue;
-      warnings.push(`no workload may ${action} the service ${slice.service}`);
-    }
-  }
-  return warnings;
+function withoutDialerOrHost(service: string, { hasDialer, hasHost }: ServiceReach): string[] {
+  const missing = [...(hasDialer ? [] : ["dial"]), ...(hasHost ? [] : ["host"])];
+  return missing.map((action) => `no workload may ${action} the service ${service}`);
 }
