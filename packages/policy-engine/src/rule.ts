@@ -35,7 +35,7 @@ export function readRule(statement: Statement): WrittenRule {
     throw new PolicyError(
       "LIMIT_EXCEEDED",
       `@reason of rule ${id} is longer than ${MAX_REASON_CHARACTERS} characters`,
-      { position },
+      { position: positionIn(statement, 0) },
     );
   }
   return { id, text: statement.text, json: parsed.json, reason, statement };
