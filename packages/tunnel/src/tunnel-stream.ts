@@ -30,6 +30,8 @@ export interface StreamPort {
 const READ_HIGH_WATER_BYTES = 16_384;
 /** What `write` takes before it returns false. */
 const WRITE_HIGH_WATER_BYTES = 65_536;
+/** A payload may keep a chunk of so many times its size alive: a full frame in the largest chunk that a socket reads (64 KiB) is not worth a copy. */
+const MAX_CHUNK_SHARE = 8;
 const GRANT_STEP_BYTES: number = INITIAL_WINDOW_BYTES / 2;
 
 interface Outgoing {
@@ -79,7 +81,7 @@ export class TunnelStream extends Duplex {
       return;
     this.#pushGathered();
     const payload = chunk.subarray(payloadStart, payloadEnd);
-    this.push(payloadBytes * 4 < chunk.length ? Buffer.from(payload) : payload); // S5
+    this.push(payloadBytes * MAX_CHUNK_SHARE < chunk.length ? Buffer.from(payload) : payload); // S5
     this.#grant(); // A flowing stream hands the bytes on within `push`.
   }
 
