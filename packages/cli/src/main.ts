@@ -15,10 +15,13 @@ process.channel?.unref();
 process.stdout.on("error", () => stop.abort(new Error("stdout closed")));
 
 const { env, stdin, stdout, stderr } = process;
+// What is waited for may hold nothing itself; the process lives until the command is done.
+const alive = setInterval(() => undefined, 2 ** 30);
 process.exitCode = await runCli(process.argv.slice(2), {
   terminal: new Terminal({ stdin, stdout, stderr, env }),
   env,
   home: homedir(),
   signal: stop.signal,
 });
+clearInterval(alive);
 if (process.connected) process.disconnect();

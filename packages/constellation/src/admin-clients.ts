@@ -9,6 +9,7 @@ import { ConstellationError } from "./constellation-error.ts";
 import { KeyFiles } from "./key-files.ts";
 import { stateLayout } from "./layout.ts";
 import { readNetworkFile, type NetworkFile } from "./network-file.ts";
+import { isStateLocked } from "./state-lock.ts";
 import { holderId, type HolderName, type ServiceName } from "./roles.ts";
 
 /** The administrator's view of a network: every method of every service, as `/admin/local`. */
@@ -29,6 +30,9 @@ const FIRST_SVID_TIMEOUT_MS = 5_000;
  */
 export async function openAdmin(stateDir: string, options: { readonly signal?: AbortSignal } = {}): Promise<AdminClients> {
   const network = await readNetwork(stateDir);
+  if (!(await isStateLocked(stateLayout(stateDir).lockFile))) {
+    throw new ConstellationError({ code: "NETWORK_UNREACHABLE", message: `no network runs on ${stateDir} just now`, remedy: "Start it with `sallyport up`." });
+  }
   const { trustDomain } = network;
   const bootstrap = await holderBootstrap(stateDir, "admin");
   await using owned = new AsyncDisposableStack();

@@ -1,4 +1,4 @@
-import type { PeerCertificate } from "node:tls";
+import { TLSSocket, type PeerCertificate } from "node:tls";
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream";
 import { Kvm, type KV, type KvOptions } from "@nats-io/kv";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
@@ -50,8 +50,10 @@ export class Bus implements AsyncDisposable {
     return this.#connected;
   }
 
-  /** The TLS group of bus connections: what Debian's NATS 2.9.10 negotiates is outside the post-quantum promise. */
-  readonly tlsGroup: string = "X25519";
+  /** The TLS group of the connection that is open now; empty when there is none. NATS 2.9.10 negotiates none that is post-quantum. */
+  get tlsGroup(): string {
+    return this.#connection === undefined ? "" : negotiatedGroup(this.#connection);
+  }
 
   /** The connection, once there was one. Afterwards it reconnects by itself. */
   async ready(signal?: AbortSignal): Promise<NatsConnection> {
@@ -167,4 +169,16 @@ function refuseOtherServers(certificate: PeerCertificate, source: SvidSource): E
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
+}
+
+/** The client library keeps its socket to itself: read where it is in this version, and unknown where it is not. */
+function negotiatedGroup(connection: NatsConnection): string {
+  const socket = ["protocol", "transport", "socket"].reduce<unknown>(memberOf, connection);
+  if (!(socket instanceof TLSSocket)) return "";
+  const info = socket.getEphemeralKeyInfo();
+  return info !== null && "name" in info && typeof info.name === "string" ? info.name : "";
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null && name in value ? Reflect.get(value, name) : undefined;
 }
