@@ -104,7 +104,7 @@ async function readSettings(paths: ProfilePaths): Promise<string> {
     throw new ConnectorError({
       code: "PROFILE_UNKNOWN",
       message: `There is no profile "${paths.name}" in ${paths.folder}.`,
-      remedy: "Run `sallyport enroll <token>` first, or name another profile.",
+      remedy: "Enroll first (`sallyport enroll`), or name another profile.",
       cause,
     });
   }
