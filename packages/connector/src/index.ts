@@ -1,6 +1,6 @@
 export { circuitError, circuitOutcome, type CircuitEnd } from "./circuit/circuit-end.ts";
 export { Circuit, type CircuitFacts } from "./circuit/circuit.ts";
-export { Connector, type ConnectorOptions, type DialOptions } from "./connector/connector.ts";
+export { Connector, type ConnectorOptions, type DialOptions, type HostOptions } from "./connector/connector.ts";
 export { Hosting, type HostingStatus, type HostProtocol } from "./connector/hosting.ts";
 export type { ConnectorLog } from "./connector/log.ts";
 export { enroll, type EnrollOptions } from "./enroll/enroll.ts";

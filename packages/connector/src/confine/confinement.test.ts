@@ -1,3 +1,4 @@
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
@@ -215,6 +216,23 @@ describe("the end of a confined process", () => {
     expect(before).toContain("sleep");
     await child[Symbol.asyncDispose]();
     expect(await processesOf(serviceUid("files"))).toStrictEqual([]);
+  });
+
+  test.skipIf(!isRoot)("comes with the end of a connector that is killed (SKIPPED unless root)", async () => {
+    const file = join(root, "connector.ts");
+    const start = await options(await script(0o755), { service: "orphans" });
+    const source = new URL("confined-process.ts", import.meta.url).href;
+    await writeFile(
+      file,
+      `import { ConfinedProcess } from ${JSON.stringify(source)};
+       const child = await ConfinedProcess.start({ ...${JSON.stringify(start)}, onStderr: () => {} });
+       child.stdout.on("data", () => process.send("started"));`,
+    );
+    const connector = fork(file, { stdio: "inherit" });
+    await once(connector, "message");
+    expect(await processesOf(serviceUid("orphans"))).not.toStrictEqual([]);
+    connector.kill("SIGKILL");
+    await expect.poll(() => processesOf(serviceUid("orphans")), { timeout: 5_000 }).toStrictEqual([]);
   });
 
   test("leaves no home behind", async () => {

@@ -105,6 +105,19 @@ describe("a refusal says why", () => {
   });
 });
 
+test("a host takes no more circuits at once than it said, and then again", async () => {
+  world = await connectorWorld();
+  const [agent, host] = [await world.connector("agent"), await world.connector("host")];
+  const taken = Promise.withResolvers<Circuit>();
+  await host.host("files", "tcp", taken.resolve, { maxCircuits: 1 }).ready;
+  const first = await agent.dial("files");
+  const atHost = await taken.promise;
+  await expect(agent.dial("files")).rejects.toMatchObject({ refusal: { code: "OVERLOADED" } });
+  first.destroy();
+  await atHost.closedBy;
+  (await agent.dial("files")).destroy();
+});
+
 describe("a router that lies", () => {
   test("gets no circuit by joining a dialer of files to the host of shell", async () => {
     world = await connectorWorld({ script: { tellHost: () => ({ service: "shell" }) } });

@@ -9,6 +9,7 @@ import { AuditEmitter, type EventInput } from "@sallyport/audit-log";
 import type { Svid } from "@sallyport/identity";
 import { createMtlsServer, type MtlsServer } from "@sallyport/mtls";
 import type { PolicyState } from "@sallyport/policy-engine";
+import type { Refusal } from "@sallyport/proto/tunnel";
 import type { IncomingStream } from "@sallyport/tunnel";
 import { CircuitWatch } from "../circuit/circuit-watch.ts";
 import type { Circuit } from "../circuit/circuit.ts";
@@ -30,6 +31,11 @@ export interface ConnectorOptions {
   readonly connectTimeoutMs?: number;
   /** Gives up waiting for the first tunnel. */
   readonly signal?: AbortSignal;
+}
+
+export interface HostOptions {
+  /** Circuits at once; further dials are refused with OVERLOADED. Default 64. */
+  readonly maxCircuits?: number;
 }
 
 export interface DialOptions {
@@ -129,11 +135,16 @@ export class Connector implements AsyncDisposable {
   }
 
   /** Offers to host `service`; await `ready` of what it returns for the router's answer. Throws ALREADY_HOSTED. */
-  host(service: string, protocol: HostProtocol, onCircuit: (circuit: Circuit) => void): Hosting {
+  host(
+    service: string,
+    protocol: HostProtocol,
+    onCircuit: (circuit: Circuit) => void,
+    options: HostOptions = {},
+  ): Hosting {
     if (this.#hostings.has(service)) {
       throw new ConnectorError({ code: "ALREADY_HOSTED", message: `This connector hosts ${service} already.` });
     }
-    const hosting = new Hosting(service, protocol, onCircuit, () => this.#withdraw(service));
+    const hosting = new Hosting(service, protocol, onCircuit, () => this.#withdraw(service), options.maxCircuits ?? 64);
     this.#hostings.set(service, hosting);
     this.#uplink.want(service);
     // Without a tunnel just now, the next one announces it.
@@ -162,13 +173,12 @@ export class Connector implements AsyncDisposable {
     const { service, dialerId, circuitId } = incoming.open;
     const hosting = this.#hostings.get(service);
     if (hosting === undefined || this.#closing.signal.aborted) {
-      incoming.refuse({
-        code: "NO_HOST",
-        message: `this workload does not host ${service}`,
-        decisionId: "",
-        ruleIds: [],
-        sliceVersion: 0,
-      });
+      incoming.refuse(localRefusal("NO_HOST", `this workload does not host ${service}`));
+      return;
+    }
+    using room = hosting.reserve();
+    if (room === undefined) {
+      incoming.refuse(localRefusal("OVERLOADED", `this host of ${service} has as many circuits as it takes`));
       return;
     }
     try {
@@ -176,6 +186,7 @@ export class Connector implements AsyncDisposable {
       this.#adopt(circuit, hosting.protocol);
       hosting.take(circuit);
     } catch (error) {
+      incoming.refuse(localRefusal("HOST_REFUSED", "the host could not take the circuit"));
       if (this.#closing.signal.aborted) return;
       this.log.warn({ service, circuit: circuitId, dialer: dialerId, ...failure(error) }, "circuit refused");
       if (error instanceof ConnectorError)
@@ -207,6 +218,11 @@ export class Connector implements AsyncDisposable {
     this.#hostings.delete(service);
     if (this.#uplink.open !== undefined) withdraw(this.#uplink.open, service);
   }
+}
+
+/** A refusal of this end for a reason other than policy. */
+function localRefusal(code: string, message: string): Refusal {
+  return { code, message, decisionId: "", ruleIds: [], sliceVersion: 0 };
 }
 
 function withTimeout(ms: number, signal: AbortSignal | undefined): AbortSignal {

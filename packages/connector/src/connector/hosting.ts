@@ -17,6 +17,9 @@ export class Hosting implements AsyncDisposable {
   readonly #onCircuit: (circuit: Circuit) => void;
   readonly #withdraw: (hosting: Hosting) => void;
   readonly #circuits = new Set<Circuit>();
+  readonly #maxCircuits: number;
+  /** Circuits that are being made. */
+  #pending = 0;
   readonly #first: PromiseWithResolvers<void> = Promise.withResolvers();
   #status: HostingStatus = { kind: "announcing" };
 
@@ -25,7 +28,9 @@ export class Hosting implements AsyncDisposable {
     protocol: HostProtocol,
     onCircuit: (circuit: Circuit) => void,
     withdraw: (hosting: Hosting) => void,
+    maxCircuits: number,
   ) {
+    this.#maxCircuits = maxCircuits;
     this.service = service;
     this.protocol = protocol;
     this.#onCircuit = onCircuit;
@@ -61,6 +66,13 @@ export class Hosting implements AsyncDisposable {
   /** The tunnel is gone; the next one announces again. */
   lost(): void {
     this.#status = { kind: "announcing" };
+  }
+
+  /** Makes room for a circuit that is about to be made; undefined when the limit is reached. */
+  reserve(): Disposable | undefined {
+    if (this.#circuits.size + this.#pending >= this.#maxCircuits) return undefined;
+    this.#pending += 1;
+    return { [Symbol.dispose]: () => void (this.#pending -= 1) };
   }
 
   take(circuit: Circuit): void {

@@ -108,6 +108,16 @@ describe("sallyport mcp", () => {
     });
   });
 
+  test("answers a client that probes for the newer revision first, and its handshake after that", async () => {
+    world = await connectorWorld();
+    const { pipes, end } = dial(await world.connector("stranger"));
+    pipes.send({ jsonrpc: "2.0", id: 7, method: "server/discover", params: {} });
+    expect(await pipes.answer(7)).toMatchObject({ error: { code: -31_403 } });
+    pipes.send(initialize);
+    expect(await pipes.answer(0)).toMatchObject({ error: { code: -31_403 } });
+    expect((await end).kind).toBe("refused");
+  });
+
   test("tells a client whose service nobody hosts that it is so", async () => {
     world = await connectorWorld();
     const { pipes, end } = dial(await world.connector("agent"));

@@ -46,20 +46,26 @@ export async function dialStdio(options: DialStdioOptions): Promise<DialStdioEnd
   return await relay(circuit, options);
 }
 
+/** How long a client that first asked for something else (a probe by `server/discover`) may take to come to `initialize`. */
+const probeGraceMs = 2_000;
+
 /** The error that `sallyport mcp` answers to a client whose service cannot be reached, also when there is not even a connector. */
 export async function answerFirstRequest(stdin: Readable, stdout: Writable, error: ConnectorError): Promise<void> {
-  const answered = new Promise<void>((resolve) => {
-    const ended = relayLines({
-      source: stdin,
-      sinks: [stdout],
-      onLine: (line) => {
-        const message = parseMessage(line);
-        if (message.kind === "request") stdout.write(refusalLine(message.id, error), () => resolve());
-      },
-    });
-    void ended.then(() => resolve());
+  const answered = Promise.withResolvers<void>();
+  let grace: NodeJS.Timeout | undefined;
+  const ended = relayLines({
+    source: stdin,
+    sinks: [stdout],
+    onLine: (line) => {
+      const message = parseMessage(line);
+      if (message.kind !== "request") return;
+      const isHandshake = message.method === "initialize";
+      stdout.write(refusalLine(message.id, error), () => isHandshake && answered.resolve());
+      grace ??= setTimeout(answered.resolve, probeGraceMs);
+    },
   });
-  await answered;
+  await Promise.race([answered.promise, ended]);
+  clearTimeout(grace);
   stdin.destroy();
 }
 

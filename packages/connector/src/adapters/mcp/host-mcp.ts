@@ -35,6 +35,8 @@ export interface HostMcpOptions {
   readonly hidden?: readonly string[];
   /** Runs the command like the connector itself, with the closed environment as the only wall. Default false. */
   readonly unconfined?: boolean;
+  /** Circuits, and so processes, at once. Default 64. */
+  readonly maxCircuits?: number;
   /** What the processes write to stderr. Default: the connector's log. */
   readonly onStderr?: (text: Buffer, circuit: Circuit) => void;
   /** Told of each process that was started. Default: nobody. */
@@ -52,14 +54,16 @@ export async function hostMcp(options: HostMcpOptions): Promise<McpHosting> {
   const { connector, service } = options;
   const plan = await processPlan(options);
   const running = new Set<Promise<void>>();
-  const hosting = connector.host(service, "mcp", (circuit) => {
+  const onCircuit = (circuit: Circuit): void => {
     const served = serve(circuit, options, plan).catch((error: unknown) => {
       connector.log.warn({ service, circuit: circuit.circuitId, ...failure(error) }, "MCP server not started");
       circuit.reset(WireCode.gone);
     });
     running.add(served);
     void served.then(() => running.delete(served));
-  });
+  };
+  const { maxCircuits } = options;
+  const hosting = connector.host(service, "mcp", onCircuit, maxCircuits === undefined ? {} : { maxCircuits });
   return {
     hosting,
     confinement: plan.confinement,
