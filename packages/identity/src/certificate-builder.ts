@@ -1,3 +1,7 @@
+/**
+ * The one file that loads pkijs. Few processes issue certificates, so it is no part of the package's main entry and is loaded when the first
+ * certificate is made.
+ */
 import { createHash, randomBytes, sign, type KeyObject } from "node:crypto";
 import * as asn1js from "asn1js";
 import * as pkijs from "pkijs";
@@ -133,7 +137,7 @@ function nameOf(commonName: string | null): pkijs.RelativeDistinguishedNames {
 }
 
 /** An empty SEQUENCE. pkijs itself would put an empty SET in it, which RFC 5280 does not allow. */
-export function emptyName(): pkijs.RelativeDistinguishedNames {
+function emptyName(): pkijs.RelativeDistinguishedNames {
   return readName(Buffer.from("3000", "hex"));
 }
 

@@ -3,7 +3,6 @@ import { createAuthority, forge, goodLeaf, leafParts, type Authority } from "./a
 import {
   createIntermediate,
   createRoot,
-  extensionTemplates as extension,
   generateKeyPair,
   issueLeaf,
   keyUsageBits,
@@ -14,6 +13,7 @@ import {
   verifyChain,
   type Issuer,
 } from "./index.ts";
+import { extensionTemplates as extension } from "./certificate-builder.ts";
 
 let own: Authority;
 let rogue: Authority;

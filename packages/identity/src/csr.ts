@@ -1,8 +1,5 @@
 import { sign, verify, type KeyObject } from "node:crypto";
-import * as asn1js from "asn1js";
-import * as pkijs from "pkijs";
-import { emptyName } from "./certificate-builder.ts";
-import { DerReader, oidOf, tags } from "./der.ts";
+import { DerReader, encode, oidOf, tags } from "./der.ts";
 import { IdentityError } from "./errors.ts";
 import { publicKeyOf, spkiOf } from "./keys.ts";
 import { oids } from "./oids.ts";
@@ -10,30 +7,17 @@ import { oids } from "./oids.ts";
 const maxCsrBytes = 4096;
 const attributesTag = 0xa0;
 
-/** PKCS#10 (RFC 2986) for a P-256 key, without any name. */
-export async function createCsr(privateKey: KeyObject): Promise<Buffer> {
-  const request = new pkijs.CertificationRequest();
-  request.version = 0;
-  request.subject = emptyName();
-  request.subjectPublicKeyInfo = pkijs.PublicKeyInfo.fromBER(new Uint8Array(spkiOf(privateKey)).buffer);
-  request.attributes = [];
-  request.signatureAlgorithm = new pkijs.AlgorithmIdentifier({ algorithmId: oids.ecdsaWithSha256 });
-  request.tbsView = new Uint8Array(infoOf(request));
-  const signature = sign("sha256", request.tbsView, privateKey);
-  request.signatureValue = new asn1js.BitString({ valueHex: new Uint8Array(signature).buffer });
-  return Buffer.from(request.toSchema(false).toBER());
-}
+/** `SEQUENCE { OBJECT IDENTIFIER ecdsa-with-SHA256 }` */
+const ecdsaWithSha256 = Buffer.from("300a06082a8648ce3d040302", "hex");
+const version1 = Buffer.from("020100", "hex");
+const noName = Buffer.from("3000", "hex");
+const noAttributes = Buffer.from("a000", "hex");
 
-/** CertificationRequestInfo (RFC 2986 §4.1). */
-function infoOf(request: pkijs.CertificationRequest): ArrayBuffer {
-  return new asn1js.Sequence({
-    value: [
-      new asn1js.Integer({ value: request.version }),
-      request.subject.toSchema(),
-      request.subjectPublicKeyInfo.toSchema(),
-      new asn1js.Constructed({ idBlock: { tagClass: 3, tagNumber: 0 }, value: [] }),
-    ],
-  }).toBER();
+/** PKCS#10 (RFC 2986 §4) for a P-256 key, without any name. Written out, so that a process that only asks for certificates loads no builder. */
+export async function createCsr(privateKey: KeyObject): Promise<Buffer> {
+  const info = encode(tags.sequence, version1, noName, spkiOf(privateKey), noAttributes);
+  const signature = sign("sha256", info, privateKey);
+  return encode(tags.sequence, info, ecdsaWithSha256, encode(tags.bitString, Buffer.of(0), signature));
 }
 
 /**

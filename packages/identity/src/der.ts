@@ -83,6 +83,15 @@ export class DerReader {
   }
 }
 
+/** One element around the concatenated parts. Up to 65,535 bytes. */
+export function encode(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+  const value = Buffer.concat(parts);
+  const { length } = value;
+  if (length < 0x80) return Buffer.concat([Buffer.of(tag, length), value]);
+  if (length < 0x100) return Buffer.concat([Buffer.of(tag, 0x81, length), value]);
+  return Buffer.concat([Buffer.of(tag, 0x82, length >> 8, length & 0xff), value]);
+}
+
 /** Dotted form of an OBJECT IDENTIFIER's content. */
 export function oidOf(value: Buffer): string {
   const last = value.at(-1);

@@ -1,5 +1,3 @@
-export { buildCertificate, extensionTemplates } from "./certificate-builder.ts";
-export type { CertificateTemplate, ExtensionBuilder, ExtensionTemplate } from "./certificate-builder.ts";
 export { readCertificate } from "./certificate.ts";
 export type { Certificate, Extension } from "./certificate.ts";
 export { verifyChain } from "./chain.ts";

@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import { buildCertificate, extensionTemplates as extension, keyIdentifierOf } from "./certificate-builder.ts";
+import type { CertificateTemplate, ExtensionBuilder } from "./certificate-builder.ts";
 import { readCertificate } from "./certificate.ts";
 import { IdentityError } from "./errors.ts";
 import { subjectAltNameOf, subjectKeyIdentifierOf } from "./extensions.ts";
@@ -18,6 +18,7 @@ export interface Issuer {
 /** How far a certificate begins in the past, for clocks that are behind. */
 const backdateMs = 10_000;
 const dayMs = 86_400_000;
+// The builder is imported where it is used: pkijs costs more time to load than the rest of this package, and most processes never issue.
 
 /**
  * Issues a leaf SVID: empty subject, the SPIFFE ID as the one critical name, digitalSignature, both TLS purposes, no CA.
@@ -41,6 +42,7 @@ export async function issueLeaf(input: {
   if (now >= signer.notAfter)
     throw new IdentityError("EXPIRED", `The issuing certificate ended at ${signer.notAfter.toISOString()}.`);
   const notAfter = new Date(Math.min(wholeSeconds(now.getTime() + ttlSeconds * 1000), signer.notAfter.getTime()));
+  const { buildCertificate, extensionTemplates: extension, keyIdentifierOf } = await import("./certificate-builder.ts");
   return buildCertificate(
     {
       spki,
@@ -77,9 +79,15 @@ export async function createRoot(input: {
   readonly now: Date;
   readonly pathLength?: number;
 }): Promise<Issuer> {
+  const { buildCertificate, extensionTemplates } = await import("./certificate-builder.ts");
   const { privateKey } = generateKeyPair();
   const subject = input.commonName ?? `${input.trustDomain} root`;
-  const template = signingTemplate({ ...input, subject, spki: spkiOf(privateKey), pathLength: input.pathLength ?? 1 });
+  const template = signingTemplate(extensionTemplates, {
+    ...input,
+    subject,
+    spki: spkiOf(privateKey),
+    pathLength: input.pathLength ?? 1,
+  });
   return { certificate: buildCertificate(template, subject, privateKey), privateKey };
 }
 
@@ -91,10 +99,11 @@ export async function createIntermediate(input: {
   readonly now: Date;
   readonly issuer: Issuer;
 }): Promise<Issuer> {
+  const { buildCertificate, extensionTemplates: extension, keyIdentifierOf } = await import("./certificate-builder.ts");
   const { privateKey } = generateKeyPair();
   const root = readCertificate(input.issuer.certificate);
   const subject = input.commonName ?? `${input.trustDomain} intermediate`;
-  const template = signingTemplate({ ...input, subject, spki: spkiOf(privateKey), pathLength: 0 });
+  const template = signingTemplate(extension, { ...input, subject, spki: spkiOf(privateKey), pathLength: 0 });
   const notAfter = new Date(Math.min(template.notAfter.getTime(), root.notAfter.getTime()));
   const authority = extension.authorityKeyIdentifier(subjectKeyIdentifierOf(root) ?? keyIdentifierOf(root.spki));
   const certificate = buildCertificate(
@@ -105,14 +114,17 @@ export async function createIntermediate(input: {
   return { certificate, privateKey };
 }
 
-function signingTemplate(input: {
-  readonly trustDomain: string;
-  readonly subject: string;
-  readonly spki: Buffer;
-  readonly ttlDays: number;
-  readonly now: Date;
-  readonly pathLength: number;
-}): Parameters<typeof buildCertificate>[0] {
+function signingTemplate(
+  extension: ExtensionBuilder,
+  input: {
+    readonly trustDomain: string;
+    readonly subject: string;
+    readonly spki: Buffer;
+    readonly ttlDays: number;
+    readonly now: Date;
+    readonly pathLength: number;
+  },
+): CertificateTemplate {
   return {
     spki: input.spki,
     subject: input.subject,

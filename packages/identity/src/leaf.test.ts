@@ -1,15 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { agentId, createAuthority, forge, goodLeaf, leafParts, type Authority } from "./authority.test-support.ts";
-import {
-  adminId,
-  checkLeaf,
-  extensionTemplates as extension,
-  generateKeyPair,
-  keyUsageBits,
-  oids,
-  spkiOf,
-} from "./index.ts";
+import { adminId, checkLeaf, generateKeyPair, keyUsageBits, oids, spkiOf } from "./index.ts";
+import { extensionTemplates as extension } from "./certificate-builder.ts";
 
 let authority: Authority;
 

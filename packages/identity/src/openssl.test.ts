@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuthority, forge, goodLeaf, leafParts, type Authority } from "./authority.test-support.ts";
-import { createCsr, extensionTemplates as extension, generateKeyPair, keyUsageBits, pemOf } from "./index.ts";
+import { createCsr, generateKeyPair, keyUsageBits, pemOf } from "./index.ts";
+import { extensionTemplates as extension } from "./certificate-builder.ts";
 
 const run = promisify(execFile);
 let dir: string;

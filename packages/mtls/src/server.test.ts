@@ -3,8 +3,6 @@ import { connect, type TLSSocket } from "node:tls";
 import {
   adminId,
   createRoot,
-  buildCertificate,
-  extensionTemplates,
   generateKeyPair,
   keyUsageBits,
   oids,
@@ -16,6 +14,7 @@ import {
   workloadId,
   type Svid,
 } from "@sallyport/identity";
+import { buildCertificate, extensionTemplates } from "@sallyport/identity/certificate-builder";
 import { createTestAuthority, forgeSvid, type TestAuthority } from "@sallyport/testing";
 import { beforeAll, describe, expect, test } from "vitest";
 import { carrierKinds } from "./carrier-pairs.test-support.ts";

@@ -1,6 +1,4 @@
 import {
-  buildCertificate,
-  extensionTemplates as extension,
   generateKeyPair,
   identityOf,
   keyUsageBits,
@@ -8,10 +6,14 @@ import {
   parseSpiffeId,
   readCertificate,
   spkiOf,
-  type ExtensionTemplate,
   type Issuer,
   type Svid,
 } from "@sallyport/identity";
+import {
+  buildCertificate,
+  extensionTemplates as extension,
+  type ExtensionTemplate,
+} from "@sallyport/identity/certificate-builder";
 
 /** What an attacker may put into a leaf. Defaults are those of a good one. */
 export interface Forgery {
