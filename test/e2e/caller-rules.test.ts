@@ -1,12 +1,36 @@
 /** Every method of every service, called by every kind of peer on a real network. */
-import { createSvid, generateKeyPair, RotatingSvid, spkiOf, trustBundle, workloadId, type SvidSource } from "@sallyport/identity";
-import { holderBootstrap, holderId, startNetwork, type HolderName, type Network, type ServiceName } from "@sallyport/constellation";
+import {
+  createSvid,
+  generateKeyPair,
+  RotatingSvid,
+  spkiOf,
+  trustBundle,
+  workloadId,
+  type SvidSource,
+} from "@sallyport/identity";
+import {
+  holderBootstrap,
+  holderId,
+  startNetwork,
+  type HolderName,
+  type Network,
+  type ServiceName,
+} from "@sallyport/constellation";
 import { AuditServiceService } from "@sallyport/proto/audit";
 import { CertificateAuthorityServiceService } from "@sallyport/proto/ca";
 import { EnrollmentServiceService } from "@sallyport/proto/enrollment";
 import { PolicyServiceService } from "@sallyport/proto/policy";
 import { RouterServiceService } from "@sallyport/proto/router";
-import { callStream, callUnary, grpcChannel, remoteIssuer, requestSvid, RpcError, type GrpcChannel, type Method } from "@sallyport/service";
+import {
+  callStream,
+  callUnary,
+  grpcChannel,
+  remoteIssuer,
+  requestSvid,
+  RpcError,
+  type GrpcChannel,
+  type Method,
+} from "@sallyport/service";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { temporaryHome, type TemporaryHome } from "../network/temporary-home.ts";
 
@@ -50,7 +74,8 @@ const callers = new Map<string, SvidSource>();
 beforeAll(async () => {
   home = await temporaryHome();
   network = await startNetwork({ stateDir: home.stateDir, keyDir: home.keyDir, env: home.env });
-  for (const holder of ["admin", "audit", "ca", "enrollment", "policy", "router"] as const) callers.set(holder, await svidOf(holder));
+  for (const holder of ["admin", "audit", "ca", "enrollment", "policy", "router"] as const)
+    callers.set(holder, await svidOf(holder));
   callers.set("bootstrap", await holderBootstrap(home.stateDir, "enrollment"));
   callers.set("workload", await workloadSvid());
 });
@@ -89,7 +114,11 @@ function addressOf(service: ServiceName): string {
 function channelTo(service: ServiceName, caller: string): GrpcChannel {
   const identity = callers.get(caller);
   if (identity === undefined) throw new Error(`no caller ${caller}`);
-  return grpcChannel({ address: addressOf(service), identity, expect: ({ id }) => id.uri === holderId(service, trustDomain).uri });
+  return grpcChannel({
+    address: addressOf(service),
+    identity,
+    expect: ({ id }) => id.uri === holderId(service, trustDomain).uri,
+  });
 }
 
 /** Whether the call got past the caller rule. The request is empty, so that nothing happens where it did. */
@@ -113,7 +142,10 @@ async function getsThrough(channel: GrpcChannel, method: Method<unknown, unknown
 
 test("every method lets exactly its callers in", async () => {
   const seen: Record<string, readonly string[]> = {};
-  for (const [service, methods] of Object.entries(services) as [ServiceName, Readonly<Record<string, Method<unknown, unknown>>>][]) {
+  for (const [service, methods] of Object.entries(services) as [
+    ServiceName,
+    Readonly<Record<string, Method<unknown, unknown>>>,
+  ][]) {
     for (const caller of [...callers.keys()].toSorted()) {
       using channel = channelTo(service, caller);
       for (const [name, method] of Object.entries(methods)) {

@@ -81,13 +81,16 @@ test("keys on disk are sealed, and their keys lie outside the state folder", asy
   const files = await readdir(first.stateDir, { recursive: true, withFileTypes: true });
   const keys = files.filter((file) => file.isFile() && file.name.endsWith("key.pem"));
   expect(keys.length).toBeGreaterThanOrEqual(10);
-  for (const key of keys) expect(await readFile(join(key.parentPath, key.name), "utf8")).toContain("BEGIN ENCRYPTED PRIVATE KEY");
+  for (const key of keys)
+    expect(await readFile(join(key.parentPath, key.name), "utf8")).toContain("BEGIN ENCRYPTED PRIVATE KEY");
   expect(files.filter((file) => file.name.endsWith(".key"))).toEqual([]);
 });
 
 test("a week off changes nothing: every certificate in the state folder is good for years", async () => {
   const files = await readdir(first.stateDir, { recursive: true, withFileTypes: true });
-  const certificates = files.filter((file) => file.isFile() && /(certificate|root|roots|intermediate)\.pem$/.test(file.name));
+  const certificates = files.filter(
+    (file) => file.isFile() && /(certificate|root|roots|intermediate)\.pem$/.test(file.name),
+  );
   expect(certificates.length).toBeGreaterThanOrEqual(16);
   for (const file of certificates) {
     const { validToDate } = new X509Certificate(await readFile(join(file.parentPath, file.name)));
@@ -109,9 +112,11 @@ test("other terminals find the network that runs", async () => {
 
 test("each service that is killed comes back, and does its work again", async () => {
   const killed = network.pids;
-  for (const name of ["ca", "enrollment", "policy", "router", "audit", "nats"]) process.kill(killed[name] ?? 0, "SIGKILL");
+  for (const name of ["ca", "enrollment", "policy", "router", "audit", "nats"])
+    process.kill(killed[name] ?? 0, "SIGKILL");
   await waitFor(async () => {
-    if (Object.keys(killed).some((name) => network.pids[name] === undefined || network.pids[name] === killed[name])) return undefined;
+    if (Object.keys(killed).some((name) => network.pids[name] === undefined || network.pids[name] === killed[name]))
+      return undefined;
     const [router, policy, audit] = await Promise.all([
       network.admin.router.getStatus({}, { timeoutMs: 1_000 }),
       network.admin.policy.getPolicy({}, { timeoutMs: 1_000 }),
@@ -119,12 +124,18 @@ test("each service that is killed comes back, and does its work again", async ()
       network.admin.ca.getStatus({}, { timeoutMs: 1_000 }),
       network.admin.enrollment.listTokens({}, { timeoutMs: 1_000 }),
     ]);
-    return router.busConnected && router.notAdmittingBecause === "" && policy.version === 0 && audit.events > 0 ? true : undefined;
+    return router.busConnected && router.notAdmittingBecause === "" && policy.version === 0 && audit.events > 0
+      ? true
+      : undefined;
   });
 });
 
 test("a network starts again where it was: same root, same router port, no process left over, moved private ports", async () => {
-  const before = { status: await network.admin.ca.getStatus({}), router: network.routerAddress, pids: Object.values(network.pids) };
+  const before = {
+    status: await network.admin.ca.getStatus({}),
+    router: network.routerAddress,
+    pids: Object.values(network.pids),
+  };
   await network.stop();
   for (const pid of before.pids) expect(() => process.kill(pid, 0), `process ${pid}`).toThrow();
   expect(await currentStateDir(first.options.env)).toBeUndefined();
@@ -186,12 +197,17 @@ async function socketInodes(pid: number): Promise<readonly string[]> {
 
 /** TCP sockets in state LISTEN (0A), from /proc/net/tcp and tcp6. */
 async function listeners(): Promise<readonly { readonly inode: string; readonly loopback: boolean }[]> {
-  const tables = await Promise.all(["tcp", "tcp6"].map((name) => readFile(`/proc/net/${name}`, "utf8").catch(() => "")));
+  const tables = await Promise.all(
+    ["tcp", "tcp6"].map((name) => readFile(`/proc/net/${name}`, "utf8").catch(() => "")),
+  );
   return tables
     .flatMap((table) => table.trim().split("\n").slice(1))
     .map((line) => line.trim().split(/\s+/))
     .filter((fields) => fields[3] === "0A")
-    .map((fields) => ({ inode: fields[9] ?? "", loopback: /^(0100007F|.{8}.{8}0000000001000000):/.test(fields[1] ?? "") }));
+    .map((fields) => ({
+      inode: fields[9] ?? "",
+      loopback: /^(0100007F|.{8}.{8}0000000001000000):/.test(fields[1] ?? ""),
+    }));
 }
 
 async function waitFor<T>(probe: () => Promise<T | undefined>): Promise<T> {

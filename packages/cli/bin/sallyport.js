@@ -50,7 +50,9 @@ function fail(message) {
 
 const node = findNode();
 if (node === undefined) {
-  fail(`Node ${REQUIRED_MAJOR} or newer is needed, this is ${process.version}.\n  Run \`npm start\` once in ${file("../../")}, which installs the pinned one, or install Node ${REQUIRED_MAJOR}.`);
+  fail(
+    `Node ${REQUIRED_MAJOR} or newer is needed, this is ${process.version}.\n  Run \`npm start\` once in ${file("../../")}, which installs the pinned one, or install Node ${REQUIRED_MAJOR}.`,
+  );
 } else {
   const args = [...commandLine(), ...process.argv.slice(2)];
   if (typeof process.execve === "function" && process.platform === "linux") {

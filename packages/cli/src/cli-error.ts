@@ -18,7 +18,13 @@ export class CliError extends Error {
   readonly remedy: string;
   readonly exitCode: ExitCode;
 
-  constructor(init: { readonly code: CliErrorCode; readonly message: string; readonly remedy: string; readonly exitCode?: ExitCode; readonly cause?: unknown }) {
+  constructor(init: {
+    readonly code: CliErrorCode;
+    readonly message: string;
+    readonly remedy: string;
+    readonly exitCode?: ExitCode;
+    readonly cause?: unknown;
+  }) {
     super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
     this.code = init.code;
     this.remedy = init.remedy;

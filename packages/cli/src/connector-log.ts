@@ -4,7 +4,9 @@ import type { Terminal } from "./terminal.ts";
 /** The connector's words on stderr: warnings always, the rest with `--verbose`. */
 export function connectorLog({ stderr, noteColors }: Terminal, verbose: boolean): ConnectorLog {
   const line = (mark: string, facts: object, message: string): void => {
-    const details = Object.entries(facts).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+    const details = Object.entries(facts).map(
+      ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+    );
     stderr.write(`${mark} ${message} ${noteColors.dim(details.join(" "))}\n`);
   };
   return {

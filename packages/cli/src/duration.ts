@@ -7,5 +7,9 @@ export function parseDuration(text: string): number {
   const [, amount, unit] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
   const seconds = UNIT_SECONDS[unit === undefined || unit === "" ? "s" : unit];
   if (amount !== undefined && seconds !== undefined) return Number(amount) * seconds;
-  throw new CliError({ code: "DURATION_INVALID", message: `"${text}" is not a duration`, remedy: "Write a number and s, m, h or d, such as 30m." });
+  throw new CliError({
+    code: "DURATION_INVALID",
+    message: `"${text}" is not a duration`,
+    remedy: "Write a number and s, m, h or d, such as 30m.",
+  });
 }

@@ -42,7 +42,14 @@ const REFUSED = new Set([
   "CALLER_NOT_ALLOWED",
   "IDENTITY_REVOKED",
 ]);
-const UNREACHABLE = new Set(["NETWORK_UNREACHABLE", "STATE_NOT_FOUND", "ROUTER_UNREACHABLE", "UNAVAILABLE", "DEADLINE_EXCEEDED", "POLICY_UNAVAILABLE"]);
+const UNREACHABLE = new Set([
+  "NETWORK_UNREACHABLE",
+  "STATE_NOT_FOUND",
+  "ROUTER_UNREACHABLE",
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED",
+  "POLICY_UNAVAILABLE",
+]);
 const NOT_ENROLLED = new Set(["PROFILE_UNKNOWN", "PROFILE_EXPIRED", "PROFILE_MISSING", "PROFILE_INVALID"]);
 const USAGE = new Set(["TOKEN_MALFORMED", "TARGET_INVALID", "LISTEN_NOT_LOOPBACK"]);
 
@@ -63,12 +70,16 @@ function exitCodeOf(error: unknown, code: string): ExitCode {
 
 function defaultRemedy(code: string): string {
   if (UNREACHABLE.has(code)) return "Check that the network runs: `sallyport status`.";
-  if (NOT_ENROLLED.has(code)) return "Enroll this machine: `sallyport token create <workload> | sallyport enroll --profile <name>`.";
+  if (NOT_ENROLLED.has(code))
+    return "Enroll this machine: `sallyport token create <workload> | sallyport enroll --profile <name>`.";
   return "";
 }
 
 function factsOf(error: unknown): Readonly<Record<string, string>> {
-  const facts = { ...(memberOf(error, "metadata") as object | undefined), ...(memberOf(error, "position") as object | undefined) };
+  const facts = {
+    ...(memberOf(error, "metadata") as object | undefined),
+    ...(memberOf(error, "position") as object | undefined),
+  };
   return Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, redact(String(value))]));
 }
 

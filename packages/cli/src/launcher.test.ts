@@ -25,11 +25,20 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** As a desktop's MCP client would start it: no PATH to speak of, another folder. */
-function run(node: string, args: readonly string[], { input = "", env = {} }: { readonly input?: string; readonly env?: Record<string, string> } = {}): Promise<Ran> {
+function run(
+  node: string,
+  args: readonly string[],
+  { input = "", env = {} }: { readonly input?: string; readonly env?: Record<string, string> } = {},
+): Promise<Ran> {
   return new Promise((resolve) => {
-    const child = execFile(node, [launcher, ...args], { cwd: folder, env: { HOME: folder, ...env }, timeout: 20_000 }, (error, stdout, stderr) => {
-      resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr });
-    });
+    const child = execFile(
+      node,
+      [launcher, ...args],
+      { cwd: folder, env: { HOME: folder, ...env }, timeout: 20_000 },
+      (error, stdout, stderr) => {
+        resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr });
+      },
+    );
     child.stdin?.end(input);
   });
 }
@@ -48,7 +57,11 @@ describe.each(nodes)("under %s", (node) => {
   });
 
   test("a signal to it reaches the command, which ends cleanly", async () => {
-    const child = spawn(node, [launcher, "forward", "db", "--profile", "nobody"], { cwd: folder, env: { HOME: folder }, stdio: "pipe" });
+    const child = spawn(node, [launcher, "forward", "db", "--profile", "nobody"], {
+      cwd: folder,
+      env: { HOME: folder },
+      stdio: "pipe",
+    });
     child.kill("SIGTERM");
     const [status, signal] = await once(child, "close");
     // Whichever came first: the signal before the command listened to it, the signal, or the missing profile.
@@ -68,8 +81,11 @@ test("Ctrl-C ends a command that waits for its input", async () => {
 
 test("it is executable by itself, when a Node is in PATH", async () => {
   const ran = await new Promise<Ran>((resolve) => {
-    execFile(launcher, ["--version"], { env: { PATH: join(process.execPath, "..") + ":/usr/bin:/bin" }, cwd: folder }, (error, stdout, stderr) =>
-      resolve({ status: error === null ? 0 : 1, stdout, stderr }),
+    execFile(
+      launcher,
+      ["--version"],
+      { env: { PATH: join(process.execPath, "..") + ":/usr/bin:/bin" }, cwd: folder },
+      (error, stdout, stderr) => resolve({ status: error === null ? 0 : 1, stdout, stderr }),
     );
   });
   expect(ran.stdout).toBe("0.1.0\n");
@@ -99,10 +115,21 @@ describe("what is wrong is said, with what to do next", () => {
   });
 
   test("an MCP client gets the reason as the answer to its first request", async () => {
-    const initialize = { jsonrpc: "2.0", id: 1, method: "initialize", params: { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "x", version: "1" } } };
-    const ran = await run(process.execPath, ["mcp", "files", "--profile", "nobody"], { input: `${JSON.stringify(initialize)}\n` });
+    const initialize = {
+      jsonrpc: "2.0",
+      id: 1,
+      method: "initialize",
+      params: { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "x", version: "1" } },
+    };
+    const ran = await run(process.execPath, ["mcp", "files", "--profile", "nobody"], {
+      input: `${JSON.stringify(initialize)}\n`,
+    });
     expect(ran.status).toBe(5);
-    expect(JSON.parse(ran.stdout)).toMatchObject({ jsonrpc: "2.0", id: 1, error: { message: expect.stringContaining("nobody") } });
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      jsonrpc: "2.0",
+      id: 1,
+      error: { message: expect.stringContaining("nobody") },
+    });
   });
 
   test("with --json the failure is an object on stdout too", async () => {
@@ -127,14 +154,27 @@ describe("a token stays secret", () => {
 });
 
 describe("help", () => {
-  test.each([[[]], [["up"]], [["status"]], [["policy", "apply"]], [["token", "create"]], [["token", "list"]], [["enroll"]], [["host"]], [["mcp"]], [["mcp", "config"]], [["forward"]], [["audit", "tail"]], [["audit", "search"]], [["revoke"]], [["reinstate"]]])(
-    "of %j has examples",
-    async (command) => {
-      const { status, stdout } = await run(process.execPath, [...command, "--help"]);
-      expect(status).toBe(0);
-      expect(stdout).toMatch(/Examples:\n {2}\$ sallyport/);
-    },
-  );
+  test.each([
+    [[]],
+    [["up"]],
+    [["status"]],
+    [["policy", "apply"]],
+    [["token", "create"]],
+    [["token", "list"]],
+    [["enroll"]],
+    [["host"]],
+    [["mcp"]],
+    [["mcp", "config"]],
+    [["forward"]],
+    [["audit", "tail"]],
+    [["audit", "search"]],
+    [["revoke"]],
+    [["reinstate"]],
+  ])("of %j has examples", async (command) => {
+    const { status, stdout } = await run(process.execPath, [...command, "--help"]);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/Examples:\n {2}\$ sallyport/);
+  });
 
   test("there is no colour where nobody looks", async () => {
     const { stdout, stderr } = await run(process.execPath, ["status"], { env: { FORCE_COLOR: "1" } });

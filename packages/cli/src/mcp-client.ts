@@ -1,6 +1,13 @@
 /** MCP clients whose configuration we know. */
 export type ClientName = "claude-desktop" | "claude-code" | "cursor" | "vscode" | "windsurf" | "generic";
-export const clientNames: readonly ClientName[] = ["claude-desktop", "claude-code", "cursor", "vscode", "windsurf", "generic"];
+export const clientNames: readonly ClientName[] = [
+  "claude-desktop",
+  "claude-code",
+  "cursor",
+  "vscode",
+  "windsurf",
+  "generic",
+];
 
 /** How a client starts a server: absolute paths, since it may have any PATH and any working folder. */
 export interface ServerCommand {
@@ -14,20 +21,37 @@ export interface ClientConfig {
   /** Where it goes, as the client's documentation says; null: nowhere by itself. */
   readonly file: string | null;
   /** What to paste: a JSON object, or a command line. */
-  readonly config: { readonly kind: "json"; readonly value: object } | { readonly kind: "shell"; readonly line: string };
+  readonly config:
+    | { readonly kind: "json"; readonly value: object }
+    | { readonly kind: "shell"; readonly line: string };
 }
 
-export function clientConfig(client: ClientName, name: string, server: ServerCommand, platform: NodeJS.Platform): ClientConfig {
-  const entry = { command: server.command, args: server.args, ...(Object.keys(server.env).length === 0 ? {} : { env: server.env }) };
+export function clientConfig(
+  client: ClientName,
+  name: string,
+  server: ServerCommand,
+  platform: NodeJS.Platform,
+): ClientConfig {
+  const entry = {
+    command: server.command,
+    args: server.args,
+    ...(Object.keys(server.env).length === 0 ? {} : { env: server.env }),
+  };
   switch (client) {
     case "claude-desktop":
       return { file: claudeDesktopFile(platform), config: { kind: "json", value: { mcpServers: { [name]: entry } } } };
     case "cursor":
       return { file: "~/.cursor/mcp.json", config: { kind: "json", value: { mcpServers: { [name]: entry } } } };
     case "windsurf":
-      return { file: "~/.codeium/windsurf/mcp_config.json", config: { kind: "json", value: { mcpServers: { [name]: entry } } } };
+      return {
+        file: "~/.codeium/windsurf/mcp_config.json",
+        config: { kind: "json", value: { mcpServers: { [name]: entry } } },
+      };
     case "vscode":
-      return { file: ".vscode/mcp.json", config: { kind: "json", value: { servers: { [name]: { type: "stdio", ...entry } } } } };
+      return {
+        file: ".vscode/mcp.json",
+        config: { kind: "json", value: { servers: { [name]: { type: "stdio", ...entry } } } },
+      };
     case "claude-code":
       return { file: null, config: { kind: "shell", line: claudeCodeLine(name, server) } };
     case "generic":
@@ -43,7 +67,9 @@ function claudeDesktopFile(platform: NodeJS.Platform): string {
 
 function claudeCodeLine(name: string, { command, args, env }: ServerCommand): string {
   const variables = Object.entries(env).flatMap(([variable, value]) => ["--env", `${variable}=${value}`]);
-  return ["claude", "mcp", "add", "--transport", "stdio", name, ...variables, "--", command, ...args].map(quote).join(" ");
+  return ["claude", "mcp", "add", "--transport", "stdio", name, ...variables, "--", command, ...args]
+    .map(quote)
+    .join(" ");
 }
 
 /** For a POSIX shell. */

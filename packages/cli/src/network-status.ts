@@ -5,20 +5,31 @@ import type { Circuit, GetStatusResponse as RouterStatus, Host, Tunnel } from "@
 import { failureOf, type Failure } from "./failure.ts";
 
 /** What one service answers, or why it does not. */
-export type Answer<T> = { readonly kind: "up"; readonly value: T } | { readonly kind: "down"; readonly failure: Failure };
+export type Answer<T> =
+  | { readonly kind: "up"; readonly value: T }
+  | { readonly kind: "down"; readonly failure: Failure };
 
 export interface NetworkStatus {
   readonly trustDomain: string;
   readonly routerAddress: string;
   readonly ca: Answer<CaStatus>;
   readonly policy: Answer<{ readonly version: number; readonly services: number; readonly workloads: number }>;
-  readonly router: Answer<RouterStatus & { readonly tunnelList: readonly Tunnel[]; readonly hostList: readonly Host[]; readonly circuitList: readonly Circuit[] }>;
+  readonly router: Answer<
+    RouterStatus & {
+      readonly tunnelList: readonly Tunnel[];
+      readonly hostList: readonly Host[];
+      readonly circuitList: readonly Circuit[];
+    }
+  >;
   readonly enrollment: Answer<{ readonly tokens: number; readonly unused: number }>;
   readonly audit: Answer<AuditStatus>;
 }
 
 /** Asks every service at once; one that is away does not hide the others. */
-export async function readStatus({ network, ca, policy, router, enrollment, audit }: AdminClients, signal: AbortSignal): Promise<NetworkStatus> {
+export async function readStatus(
+  { network, ca, policy, router, enrollment, audit }: AdminClients,
+  signal: AbortSignal,
+): Promise<NetworkStatus> {
   const options = { signal, timeoutMs: 3_000 };
   const [caAnswer, policyAnswer, routerAnswer, enrollmentAnswer, auditAnswer] = await Promise.all([
     answer(ca.getStatus({}, options)),
@@ -30,14 +41,24 @@ export async function readStatus({ network, ca, policy, router, enrollment, audi
       })),
     ),
     answer(
-      Promise.all([router.getStatus({}, options), router.listTunnels({}, options), router.listHosts({}, options), router.listCircuits({}, options)]).then(
-        ([status, { tunnels }, { hosts }, { circuits }]) => ({ ...status, tunnelList: tunnels, hostList: hosts, circuitList: circuits }),
-      ),
+      Promise.all([
+        router.getStatus({}, options),
+        router.listTunnels({}, options),
+        router.listHosts({}, options),
+        router.listCircuits({}, options),
+      ]).then(([status, { tunnels }, { hosts }, { circuits }]) => ({
+        ...status,
+        tunnelList: tunnels,
+        hostList: hosts,
+        circuitList: circuits,
+      })),
     ),
     answer(
       enrollment.listTokens({}, options).then(({ tokens }) => ({
         tokens: tokens.length,
-        unused: tokens.filter(({ redeemedByInstance, expiresAtUnixMs }) => redeemedByInstance === "" && expiresAtUnixMs > Date.now()).length,
+        unused: tokens.filter(
+          ({ redeemedByInstance, expiresAtUnixMs }) => redeemedByInstance === "" && expiresAtUnixMs > Date.now(),
+        ).length,
       })),
     ),
     answer(audit.getStatus({}, options)),

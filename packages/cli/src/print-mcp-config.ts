@@ -14,15 +14,25 @@ export interface PrintMcpConfigOptions {
 const FOLDER_VARIABLES = ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 
 /** Prints a client's configuration for one service: on stdout what to paste, on stderr where to. */
-export async function printMcpConfig(service: string, options: PrintMcpConfigOptions, { terminal, env }: Context): Promise<void> {
+export async function printMcpConfig(
+  service: string,
+  options: PrintMcpConfigOptions,
+  { terminal, env }: Context,
+): Promise<void> {
   const client = clientNames.find((name) => name === options.client) ?? "claude-desktop";
   const profile = options.profile ?? env["SALLYPORT_PROFILE"] ?? (await onlyProfile());
-  const { file, config } = clientConfig(client, options.name ?? service, serverCommand(service, profile, env), process.platform);
+  const { file, config } = clientConfig(
+    client,
+    options.name ?? service,
+    serverCommand(service, profile, env),
+    process.platform,
+  );
   if (options.json === true) {
     terminal.printJson({ client, file, config: config.kind === "json" ? config.value : config.line });
     return;
   }
-  if (file !== null) terminal.note(terminal.noteColors.dim(`Goes into ${file}; merge it with what is there, then restart the client.`));
+  if (file !== null)
+    terminal.note(terminal.noteColors.dim(`Goes into ${file}; merge it with what is there, then restart the client.`));
   terminal.print(config.kind === "json" ? JSON.stringify(config.value, null, 2) : config.line);
 }
 

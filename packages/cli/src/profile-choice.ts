@@ -15,7 +15,8 @@ export async function onlyProfile(): Promise<string> {
     throw new CliError({
       code: "PROFILE_MISSING",
       message: "this machine has no profile: no identity to act as",
-      remedy: "Enroll: `sallyport token create <workload>` where the network runs, `sallyport enroll --profile <workload>` here.",
+      remedy:
+        "Enroll: `sallyport token create <workload>` where the network runs, `sallyport enroll --profile <workload>` here.",
       exitCode: exitCode.notEnrolled,
     });
   }

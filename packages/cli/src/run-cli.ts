@@ -58,7 +58,20 @@ ${exitCodeHelp}`,
       getOutHasColors: () => terminal.colors.isColorSupported,
       getErrHasColors: () => terminal.noteColors.isColorSupported,
     });
-  for (const add of [addUp, addStatus, addPolicy, addToken, addEnroll, addHost, addMcp, addForward, addAudit, addRevoke, addReinstate]) add(program, context);
+  for (const add of [
+    addUp,
+    addStatus,
+    addPolicy,
+    addToken,
+    addEnroll,
+    addHost,
+    addMcp,
+    addForward,
+    addAudit,
+    addRevoke,
+    addReinstate,
+  ])
+    add(program, context);
   for (const command of allCommands(program)) command.exitOverride().copyInheritedSettings(program);
   return program;
 }

@@ -6,10 +6,19 @@ import { chooseProfile } from "./profile-choice.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 /** Hosts until the signal. A first refusal ends it with the refusal; later ones are waited out, since policy can change. */
-export async function runHost(service: string, command: readonly string[], options: HostOptions, context: Context): Promise<void> {
+export async function runHost(
+  service: string,
+  command: readonly string[],
+  options: HostOptions,
+  context: Context,
+): Promise<void> {
   const { terminal, signal } = context;
   const profile = await chooseProfile(options.profile, context);
-  await using connector = await Connector.open({ profile, log: connectorLog(terminal, options.verbose ?? false), signal });
+  await using connector = await Connector.open({
+    profile,
+    log: connectorLog(terminal, options.verbose ?? false),
+    signal,
+  });
   await using owned = new AsyncDisposableStack();
   const { hosting, how } = await open(connector, service, command, options, context, owned);
   await untilStopped(signal, hosting.ready);
@@ -32,7 +41,9 @@ async function open(
     return { hosting: owned.use(hostTcp({ connector, service, target: options.tcp })), how: { target: options.tcp } };
   }
   const [executable = "", ...args] = command;
-  const passed = Object.fromEntries(options.env.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+  const passed = Object.fromEntries(
+    options.env.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
+  );
   const mcp = owned.use(
     await hostMcp({
       connector,

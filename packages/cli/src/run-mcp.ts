@@ -23,7 +23,11 @@ export async function runMcp(service: string, options: McpOptions, context: Cont
 
 async function openConnector(options: McpOptions, context: Context): Promise<Connector> {
   const profile = await chooseProfile(options.profile, context);
-  return await Connector.open({ profile, log: connectorLog(context.terminal, options.verbose ?? false), signal: context.signal });
+  return await Connector.open({
+    profile,
+    log: connectorLog(context.terminal, options.verbose ?? false),
+    signal: context.signal,
+  });
 }
 
 function connectorErrorOf(error: unknown): ConnectorError {

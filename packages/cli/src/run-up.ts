@@ -47,7 +47,8 @@ function jsonReport({ terminal }: Context): Report {
   return {
     step: (step, ms) => terminal.printJson({ kind: "progress", step, ms: Math.round(ms) }),
     process: (event) => event.kind === "ended" && terminal.printJson({ ...event, kind: "process-ended" }),
-    ready: ({ routerAddress, trustDomain, pids }, stateDir) => terminal.printJson({ kind: "up", routerAddress, trustDomain, stateDir, pids }),
+    ready: ({ routerAddress, trustDomain, pids }, stateDir) =>
+      terminal.printJson({ kind: "up", routerAddress, trustDomain, stateDir, pids }),
     stopping: () => terminal.printJson({ kind: "stopping" }),
   };
 }
@@ -70,12 +71,17 @@ function textReport({ terminal }: Context): Report {
       if (words !== undefined) terminal.note(`  ${green("✓")} ${words} ${dim(`${(ms / 1_000).toFixed(1)} s`)}`);
     },
     process: (event) => {
-      if (event.kind === "ended") terminal.note(`  ${yellow("!")} ${event.name} ${event.how}; started again in ${event.restartInMs} ms`);
+      if (event.kind === "ended")
+        terminal.note(`  ${yellow("!")} ${event.name} ${event.how}; started again in ${event.restartInMs} ms`);
     },
     ready: ({ routerAddress, trustDomain }, stateDir) => {
-      terminal.note(`\n${bold("Up.")} Router ${bold(routerAddress)}, trust domain ${trustDomain}, state in ${stateDir}\n`);
+      terminal.note(
+        `\n${bold("Up.")} Router ${bold(routerAddress)}, trust domain ${trustDomain}, state in ${stateDir}\n`,
+      );
       terminal.note(`${dim("  say who may reach what")}   sallyport policy apply <folder>`);
-      terminal.note(`${dim("  let a workload in")}        sallyport token create <workload> | sallyport enroll --profile <workload>`);
+      terminal.note(
+        `${dim("  let a workload in")}        sallyport token create <workload> | sallyport enroll --profile <workload>`,
+      );
       terminal.note(`${dim("  see what is up")}           sallyport status`);
       terminal.note(`\n${dim("Ctrl-C ends everything.")}`);
     },

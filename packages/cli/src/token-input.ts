@@ -14,7 +14,8 @@ export async function readToken(file: string | undefined, context: Context): Pro
   throw new CliError({
     code: "TOKEN_MISSING",
     message: "there is no enrollment token",
-    remedy: "Pipe it in (`sallyport token create <workload> | sallyport enroll`), name a file with --token-file, or set SALLYPORT_TOKEN.",
+    remedy:
+      "Pipe it in (`sallyport token create <workload> | sallyport enroll`), name a file with --token-file, or set SALLYPORT_TOKEN.",
   });
 }
 
@@ -35,7 +36,12 @@ async function readTokenFile(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (cause) {
-    throw new CliError({ code: "TOKEN_FILE_UNREADABLE", message: `the token file ${file} cannot be read`, remedy: "Check the path and who may read it.", cause });
+    throw new CliError({
+      code: "TOKEN_FILE_UNREADABLE",
+      message: `the token file ${file} cannot be read`,
+      remedy: "Check the path and who may read it.",
+      cause,
+    });
   }
 }
 

@@ -1,5 +1,14 @@
 import type { SvidSource } from "@sallyport/identity";
-import { SvidRenewal, createLogger, grpcChannel, loadBootstrap, remoteIssuer, serviceClient, type GrpcChannel, type ServiceClient } from "@sallyport/service";
+import {
+  SvidRenewal,
+  createLogger,
+  grpcChannel,
+  loadBootstrap,
+  remoteIssuer,
+  serviceClient,
+  type GrpcChannel,
+  type ServiceClient,
+} from "@sallyport/service";
 import { AuditServiceService } from "@sallyport/proto/audit";
 import { CertificateAuthorityServiceService } from "@sallyport/proto/ca";
 import { EnrollmentServiceService } from "@sallyport/proto/enrollment";
@@ -28,10 +37,17 @@ const FIRST_SVID_TIMEOUT_MS = 5_000;
  * Connects to the network of a state folder. The administrator's SVID comes from the CA by the bootstrap credential in that folder.
  * @throws ConstellationError STATE_NOT_FOUND, STATE_INVALID, KEY_MISSING, NETWORK_UNREACHABLE
  */
-export async function openAdmin(stateDir: string, options: { readonly signal?: AbortSignal } = {}): Promise<AdminClients> {
+export async function openAdmin(
+  stateDir: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<AdminClients> {
   const network = await readNetwork(stateDir);
   if (!(await isStateLocked(stateLayout(stateDir).lockFile))) {
-    throw new ConstellationError({ code: "NETWORK_UNREACHABLE", message: `no network runs on ${stateDir} just now`, remedy: "Start it with `sallyport up`." });
+    throw new ConstellationError({
+      code: "NETWORK_UNREACHABLE",
+      message: `no network runs on ${stateDir} just now`,
+      remedy: "Start it with `sallyport up`.",
+    });
   }
   const { trustDomain } = network;
   const bootstrap = await holderBootstrap(stateDir, "admin");
@@ -77,7 +93,11 @@ async function readNetwork(stateDir: string): Promise<NetworkFile> {
   });
 }
 
-async function firstSvid(issue: ReturnType<typeof remoteIssuer>, network: NetworkFile, signal: AbortSignal | undefined): Promise<SvidRenewal> {
+async function firstSvid(
+  issue: ReturnType<typeof remoteIssuer>,
+  network: NetworkFile,
+  signal: AbortSignal | undefined,
+): Promise<SvidRenewal> {
   const timeout = AbortSignal.timeout(FIRST_SVID_TIMEOUT_MS);
   try {
     return await SvidRenewal.open({

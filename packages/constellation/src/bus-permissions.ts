@@ -44,7 +44,12 @@ export function busPermissions(role: ServiceName): BusPermissions {
 
 function ownBucket(bucket: string): readonly string[] {
   const stream = `KV_${bucket}`;
-  return [`$KV.${bucket}.>`, `$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, `$JS.API.STREAM.PURGE.${stream}`];
+  return [
+    `$KV.${bucket}.>`,
+    `$JS.API.STREAM.CREATE.${stream}`,
+    `$JS.API.STREAM.UPDATE.${stream}`,
+    `$JS.API.STREAM.PURGE.${stream}`,
+  ];
 }
 
 function readBucket(bucket: string): readonly string[] {

@@ -14,6 +14,7 @@ export interface Entry {
 /** How to start a service: its sources where they are, else what was built from them. */
 export function serviceEntry(name: ServiceName): Entry {
   const source = join(checkoutDir, "services", name, "src/main.ts");
-  if (existsSync(source)) return { file: source, nodeOptions: ["--conditions=source", "--disable-warning=ExperimentalWarning"] };
+  if (existsSync(source))
+    return { file: source, nodeOptions: ["--conditions=source", "--disable-warning=ExperimentalWarning"] };
   return { file: join(checkoutDir, "services", name, "dist/main.js"), nodeOptions: [] };
 }

@@ -16,7 +16,12 @@ export class ConstellationError extends Error {
   /** What the operator can do about it, one sentence. */
   readonly remedy: string;
 
-  constructor(init: { readonly code: ConstellationErrorCode; readonly message: string; readonly remedy: string; readonly cause?: unknown }) {
+  constructor(init: {
+    readonly code: ConstellationErrorCode;
+    readonly message: string;
+    readonly remedy: string;
+    readonly cause?: unknown;
+  }) {
     super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
     this.code = init.code;
     this.remedy = init.remedy;

@@ -37,7 +37,9 @@ export class Constellation implements AsyncDisposable {
   }
 
   get pids(): Readonly<Record<string, number>> {
-    return Object.fromEntries([...this.#processes].flatMap(([name, { pid }]) => (pid === undefined ? [] : [[name, pid]])));
+    return Object.fromEntries(
+      [...this.#processes].flatMap(([name, { pid }]) => (pid === undefined ? [] : [[name, pid]])),
+    );
   }
 
   /** Resolves when every process is ready. @throws ConstellationError PROCESS_FAILED */
@@ -63,14 +65,25 @@ export class Constellation implements AsyncDisposable {
   async #startBus(signal: AbortSignal): Promise<SupervisedProcess> {
     const { network, layout, keys, env } = this.#options;
     const { trustDomain } = network;
-    const bootstrap = await loadBootstrap({ dir: layout.bootstrapDir("nats"), trustDomain, keyEncryptionKey: await keys.read("nats") });
+    const bootstrap = await loadBootstrap({
+      dir: layout.bootstrapDir("nats"),
+      trustDomain,
+      keyEncryptionKey: await keys.read("nats"),
+    });
     const issue = this.#bus.use(remoteIssuer({ caAddress: `127.0.0.1:${network.ports.ca}`, bootstrap }));
     const log = createLogger({ name: "nats", instance: "1", level: "silent" });
     const svid = await SvidRenewal.open({ issue, bus: false, uri: holderId("nats", trustDomain).uri, log, signal });
     this.#bus.use(svid);
     const identity = svid.source;
     const nats = this.#bus.use(
-      await NatsProcess.open({ layout, networkId: network.id, trustDomain, port: network.ports.nats, identity, path: env["PATH"] ?? "" }),
+      await NatsProcess.open({
+        layout,
+        networkId: network.id,
+        trustDomain,
+        port: network.ports.nats,
+        identity,
+        path: env["PATH"] ?? "",
+      }),
     );
     return this.#supervise("nats", () => nats.launch());
   }
@@ -78,13 +91,24 @@ export class Constellation implements AsyncDisposable {
   #startService(name: ServiceName): SupervisedProcess {
     const { layout, env } = this.#options;
     const environment: EnvironmentInput = this.#options;
-    const settings = { ...inherited(env), NODE_COMPILE_CACHE: layout.compileCacheDir, ...serviceEnvironment(name, environment) };
-    return this.#supervise(name, () => launchService({ name, entry: serviceEntry(name), env: settings, logDir: layout.logDir }));
+    const settings = {
+      ...inherited(env),
+      NODE_COMPILE_CACHE: layout.compileCacheDir,
+      ...serviceEnvironment(name, environment),
+    };
+    return this.#supervise(name, () =>
+      launchService({ name, entry: serviceEntry(name), env: settings, logDir: layout.logDir }),
+    );
   }
 
   #supervise(name: string, launch: () => Promise<Launch>): SupervisedProcess {
     const { layout, onReady, onProcessEvent } = this.#options;
-    const supervised = new SupervisedProcess({ name, launch, logTail: () => logTail(layout.logDir, name), onEvent: onProcessEvent });
+    const supervised = new SupervisedProcess({
+      name,
+      launch,
+      logTail: () => logTail(layout.logDir, name),
+      onEvent: onProcessEvent,
+    });
     this.#processes.set(name, supervised);
     supervised.ready.then(
       () => onReady(name),

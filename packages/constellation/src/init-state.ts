@@ -1,7 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createIntermediate, createRoot, generateKeyPair, issueLeaf, pemOf, sealPrivateKey, spkiOf, type Issuer } from "@sallyport/identity";
+import {
+  createIntermediate,
+  createRoot,
+  generateKeyPair,
+  issueLeaf,
+  pemOf,
+  sealPrivateKey,
+  spkiOf,
+  type Issuer,
+} from "@sallyport/identity";
 import { KeyFiles } from "./key-files.ts";
 import { stateLayout, type StateLayout } from "./layout.ts";
 import { writeNetworkFile, type NetworkFile } from "./network-file.ts";
@@ -30,12 +39,22 @@ export async function initState(options: InitOptions): Promise<NetworkFile> {
   const id = randomBytes(8).toString("hex");
   const keys = new KeyFiles(keyDir, id);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  await Promise.all([layout.logDir, layout.compileCacheDir, layout.natsStoreDir].map((dir) => mkdir(dir, { recursive: true, mode: 0o700 })));
+  await Promise.all(
+    [layout.logDir, layout.compileCacheDir, layout.natsStoreDir].map((dir) =>
+      mkdir(dir, { recursive: true, mode: 0o700 }),
+    ),
+  );
 
   const now = new Date();
   const root = await createRoot({ trustDomain, ttlDays: ROOT_TTL_DAYS, now });
   const intermediate = await createIntermediate({ trustDomain, ttlDays: INTERMEDIATE_TTL_DAYS, now, issuer: root });
-  const bootstrapCa = await createRoot({ trustDomain, commonName: `${trustDomain} bootstrap`, ttlDays: ROOT_TTL_DAYS, now, pathLength: 0 });
+  const bootstrapCa = await createRoot({
+    trustDomain,
+    commonName: `${trustDomain} bootstrap`,
+    ttlDays: ROOT_TTL_DAYS,
+    now,
+    pathLength: 0,
+  });
   const sealingKeys = new Map<HolderName, Buffer>();
   for (const holder of holderNames) {
     const kek = await keys.create(holder);
@@ -61,7 +80,13 @@ export async function initState(options: InitOptions): Promise<NetworkFile> {
 async function writeCredential(
   layout: StateLayout,
   holder: HolderName,
-  input: { readonly trustDomain: string; readonly bootstrapCa: Issuer; readonly root: Issuer; readonly kek: Buffer; readonly now: Date },
+  input: {
+    readonly trustDomain: string;
+    readonly bootstrapCa: Issuer;
+    readonly root: Issuer;
+    readonly kek: Buffer;
+    readonly now: Date;
+  },
 ): Promise<void> {
   const { privateKey } = generateKeyPair();
   const leaf = await issueLeaf({
@@ -79,7 +104,13 @@ async function writeCredential(
 
 async function writeAuthority(
   layout: StateLayout,
-  input: { readonly root: Issuer; readonly intermediate: Issuer; readonly bootstrapCa: Issuer; readonly caKey: Buffer; readonly rootKey: Buffer },
+  input: {
+    readonly root: Issuer;
+    readonly intermediate: Issuer;
+    readonly bootstrapCa: Issuer;
+    readonly caKey: Buffer;
+    readonly rootKey: Buffer;
+  },
 ): Promise<void> {
   const { root, intermediate, bootstrapCa, caKey, rootKey } = input;
   const dir = layout.processDir("ca");
@@ -103,6 +134,9 @@ async function chooseRouterListen(wanted: string): Promise<string> {
 }
 
 async function choosePrivatePorts(): Promise<NetworkFile["ports"]> {
-  const [nats = 0, ca = 0, enrollment = 0, enroll = 0, policy = 0, router = 0, audit = 0] = await choosePorts("127.0.0.1", [0, 0, 0, 0, 0, 0, 0]);
+  const [nats = 0, ca = 0, enrollment = 0, enroll = 0, policy = 0, router = 0, audit = 0] = await choosePorts(
+    "127.0.0.1",
+    [0, 0, 0, 0, 0, 0, 0],
+  );
   return { nats, ca, enrollment, enroll, policy, router, audit };
 }

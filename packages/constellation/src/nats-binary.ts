@@ -5,7 +5,13 @@ import { checkoutDir } from "./checkout.ts";
 
 /** nats-server from PATH, else the one that the project unpacked for itself. @throws ConstellationError NATS_SERVER_MISSING */
 export function findNatsServer(path: string): string {
-  const candidates = [...path.split(delimiter).filter((dir) => dir !== "").map((dir) => join(dir, "nats-server")), join(checkoutDir, ".tools/nats-server/usr/sbin/nats-server")];
+  const candidates = [
+    ...path
+      .split(delimiter)
+      .filter((dir) => dir !== "")
+      .map((dir) => join(dir, "nats-server")),
+    join(checkoutDir, ".tools/nats-server/usr/sbin/nats-server"),
+  ];
   const found = candidates.find(isExecutable);
   if (found !== undefined) return found;
   throw new ConstellationError({

@@ -30,7 +30,11 @@ export function natsConfig(config: NatsConfig): string {
     server_name: "sallyport",
     pid_file: config.pidFile,
     max_payload: 4 * 1024 * 1024,
-    jetstream: { store_dir: config.storeDir, max_memory_store: 64 * 1024 * 1024, max_file_store: 8 * 1024 * 1024 * 1024 },
+    jetstream: {
+      store_dir: config.storeDir,
+      max_memory_store: 64 * 1024 * 1024,
+      max_file_store: 8 * 1024 * 1024 * 1024,
+    },
     tls: {
       cert_file: config.certificateFile,
       key_file: config.privateKeyFile,

@@ -45,12 +45,26 @@ async function startNats(identity: SvidSource, id: string): Promise<RunningNats>
   const layout = stateLayout(dir);
   await Promise.all([layout.natsStoreDir, layout.logDir].map((path) => mkdir(path, { recursive: true })));
   const port = await freePort();
-  const nats = resources.use(await NatsProcess.open({ layout, networkId: id, trustDomain: domain, port, identity, path: process.env["PATH"] ?? "" }));
+  const nats = resources.use(
+    await NatsProcess.open({
+      layout,
+      networkId: id,
+      trustDomain: domain,
+      port,
+      identity,
+      path: process.env["PATH"] ?? "",
+    }),
+  );
   const logTail = (): Promise<string> => readFile(join(layout.logDir, "nats.log"), "utf8");
   const running = resources.use(new SupervisedProcess({ name: "nats", launch: () => nats.launch(), logTail }));
   await running.ready;
   const kept = resources.move();
-  return { url: `tls://127.0.0.1:${port}`, stateDir: dir, supervised: running, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return {
+    url: `tls://127.0.0.1:${port}`,
+    stateDir: dir,
+    supervised: running,
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
 }
 
 afterAll(() => owned.disposeAsync());
@@ -89,7 +103,8 @@ async function mayRequest(role: ServiceName, subject: string, payload: unknown =
     await bus(role).connection.request(subject, JSON.stringify(payload), { timeout: 1_000 });
     return true;
   } catch (error) {
-    if (error instanceof Error && /permission|timeout/i.test(`${error.name} ${error.message} ${String(error.cause)}`)) return false;
+    if (error instanceof Error && /permission|timeout/i.test(`${error.name} ${error.message} ${String(error.cause)}`))
+      return false;
     throw error;
   }
 }
@@ -125,7 +140,10 @@ describe("a role's own work", () => {
   });
 
   test("every role publishes audit blocks under its own name, and audit consumes them", async () => {
-    for (const role of serviceNames) await bus(role).jetstream().publish(`audit.${role}`, role, { msgID: `own-${role}` });
+    for (const role of serviceNames)
+      await bus(role)
+        .jetstream()
+        .publish(`audit.${role}`, role, { msgID: `own-${role}` });
     const manager = await bus("audit").jetstreamManager();
     await manager.consumers.add("AUDIT", { durable_name: "test", ack_policy: "explicit" });
     const consumer = await bus("audit").jetstream().consumers.get("AUDIT", "test");
@@ -144,9 +162,11 @@ describe("what the bus refuses", () => {
     const allowed: string[] = [];
     await Promise.all(
       serviceNames.flatMap((role) =>
-        serviceNames.filter((other) => other !== role).map(async (other) => {
-          if (await mayRequest(role, `audit.${other}`, "forged")) allowed.push(`${role} as ${other}`);
-        }),
+        serviceNames
+          .filter((other) => other !== role)
+          .map(async (other) => {
+            if (await mayRequest(role, `audit.${other}`, "forged")) allowed.push(`${role} as ${other}`);
+          }),
       ),
     );
     expect(allowed).toEqual([]);
@@ -165,7 +185,12 @@ describe("what the bus refuses", () => {
 
   test("a router reads neither tokens nor the policy document, and writes no policy", async () => {
     expect(await mayRequest("router", "$JS.API.DIRECT.GET.KV_enrollment.$KV.enrollment.key")).toBe(false);
-    expect(await mayRequest("router", "$JS.API.CONSUMER.CREATE.KV_policy-source", { stream_name: "KV_policy-source", config: {} })).toBe(false);
+    expect(
+      await mayRequest("router", "$JS.API.CONSUMER.CREATE.KV_policy-source", {
+        stream_name: "KV_policy-source",
+        config: {},
+      }),
+    ).toBe(false);
     expect(await mayRequest("router", "$KV.policy.head", "forged")).toBe(false);
     expect(await mayRequest("enrollment", "$KV.policy.denylist", "forged")).toBe(false);
     expect(await maySubscribe("router", "$KV.>")).toBe(false);
@@ -173,7 +198,8 @@ describe("what the bus refuses", () => {
 
   test("no role listens to another's replies", async () => {
     for (const role of serviceNames) {
-      for (const other of serviceNames) expect(await maySubscribe(role, `_INBOX_${other}.>`), `${role} on ${other}`).toBe(role === other);
+      for (const other of serviceNames)
+        expect(await maySubscribe(role, `_INBOX_${other}.>`), `${role} on ${other}`).toBe(role === other);
     }
   });
 
@@ -192,8 +218,16 @@ describe("what the bus refuses", () => {
   });
 
   test("a client does not talk to a server that is not the bus", async () => {
-    await using impostor = await startNats(await authority.source(serviceId(domain, "policy", "1")), `impostor-${process.pid}`);
-    await using client = new Bus({ url: impostor.url, identity: await authority.source(busId(domain, "router")), role: "router", log });
+    await using impostor = await startNats(
+      await authority.source(serviceId(domain, "policy", "1")),
+      `impostor-${process.pid}`,
+    );
+    await using client = new Bus({
+      url: impostor.url,
+      identity: await authority.source(busId(domain, "router")),
+      role: "router",
+      log,
+    });
     await expect(client.ready(AbortSignal.timeout(700))).rejects.toThrow();
   });
 });

@@ -46,7 +46,10 @@ export class NatsProcess implements AsyncDisposable {
 
   static async open(options: NatsProcessOptions): Promise<NatsProcess> {
     await endLeftover(options.layout);
-    return new NatsProcess(options, await privateFolder(`sallyport-${options.networkId}`, join(options.layout.natsStoreDir, "../run")));
+    return new NatsProcess(
+      options,
+      await privateFolder(`sallyport-${options.networkId}`, join(options.layout.natsStoreDir, "../run")),
+    );
   }
 
   async launch(): Promise<Launch> {
@@ -96,7 +99,13 @@ export class NatsProcess implements AsyncDisposable {
     await writeFile(files.certificateFile, pemOf(certificateChain), { mode: 0o600 });
     await writeFile(files.privateKeyFile, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
     await writeFile(files.rootsFile, pemOf(identity.bundle().roots), { mode: 0o600 });
-    const config = natsConfig({ trustDomain, port, storeDir: layout.natsStoreDir, pidFile: layout.natsPidFile, ...files });
+    const config = natsConfig({
+      trustDomain,
+      port,
+      storeDir: layout.natsStoreDir,
+      pidFile: layout.natsPidFile,
+      ...files,
+    });
     await writeFile(layout.natsConfigFile, config, { mode: 0o600 });
   }
 

@@ -44,7 +44,11 @@ async function holdAnyPort(host: string): Promise<Hold> {
   }
   const any = await holdPort(host, 0);
   if (any !== undefined) return any;
-  throw new ConstellationError({ code: "PORT_TAKEN", message: `there is no free port on ${host}`, remedy: "Check that the address belongs to this machine." });
+  throw new ConstellationError({
+    code: "PORT_TAKEN",
+    message: `there is no free port on ${host}`,
+    remedy: "Check that the address belongs to this machine.",
+  });
 }
 
 async function ephemeralStart(): Promise<number> {

@@ -30,7 +30,11 @@ export function serviceEnvironment(name: ServiceName, input: EnvironmentInput): 
   };
 }
 
-function ownSettings(name: ServiceName, { network, publicAddress }: EnvironmentInput, loopback: (port: number) => string): Record<string, string> {
+function ownSettings(
+  name: ServiceName,
+  { network, publicAddress }: EnvironmentInput,
+  loopback: (port: number) => string,
+): Record<string, string> {
   switch (name) {
     case "router":
       return {

@@ -57,7 +57,10 @@ export interface Network extends AsyncDisposable {
 export async function startNetwork(options: StartOptions): Promise<Network> {
   const startedAt = performance.now();
   const progress = (step: string): void => options.onProgress?.({ step, ms: performance.now() - startedAt });
-  const signal = AbortSignal.any([...(options.signal === undefined ? [] : [options.signal]), AbortSignal.timeout(options.timeoutMs ?? 60_000)]);
+  const signal = AbortSignal.any([
+    ...(options.signal === undefined ? [] : [options.signal]),
+    AbortSignal.timeout(options.timeoutMs ?? 60_000),
+  ]);
   const layout = stateLayout(options.stateDir);
   await using owned = new AsyncDisposableStack();
 
@@ -110,9 +113,18 @@ async function openState(options: StartOptions, layout: StateLayout): Promise<Ne
     });
   }
   const names = Object.keys(found.ports) as (keyof NetworkFile["ports"])[];
-  const ports = await choosePorts("127.0.0.1", names.map((name) => found.ports[name]));
+  const ports = await choosePorts(
+    "127.0.0.1",
+    names.map((name) => found.ports[name]),
+  );
   // Private ports may change: only our own processes know them.
-  const network = { ...found, ports: { ...found.ports, ...Object.fromEntries(names.map((name, index) => [name, ports[index] ?? found.ports[name]])) } };
+  const network = {
+    ...found,
+    ports: {
+      ...found.ports,
+      ...Object.fromEntries(names.map((name, index) => [name, ports[index] ?? found.ports[name]])),
+    },
+  };
   await writeNetworkFile(layout.networkFile, network);
   return network;
 }

@@ -47,7 +47,8 @@ async function removeStale(lockFile: string): Promise<void> {
     throw new ConstellationError({
       code: "STATE_LOCKED",
       message: `a network is already running on this state folder (process ${holder.pid})`,
-      remedy: "Use it as it is (`sallyport status`), stop it with Ctrl-C where it runs, or choose another folder with --state.",
+      remedy:
+        "Use it as it is (`sallyport status`), stop it with Ctrl-C where it runs, or choose another folder with --state.",
     });
   }
   // Renamed first: of two who find the same stale file only one takes it away.
@@ -59,8 +60,11 @@ async function removeStale(lockFile: string): Promise<void> {
 async function readHolder(lockFile: string): Promise<Holder | undefined> {
   try {
     const parsed: unknown = JSON.parse(await readFile(lockFile, "utf8"));
-    if (typeof parsed !== "object" || parsed === null || !("pid" in parsed) || !("startedAt" in parsed)) return undefined;
-    return typeof parsed.pid === "number" && typeof parsed.startedAt === "string" ? { pid: parsed.pid, startedAt: parsed.startedAt } : undefined;
+    if (typeof parsed !== "object" || parsed === null || !("pid" in parsed) || !("startedAt" in parsed))
+      return undefined;
+    return typeof parsed.pid === "number" && typeof parsed.startedAt === "string"
+      ? { pid: parsed.pid, startedAt: parsed.startedAt }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -150,7 +150,9 @@ export class SupervisedProcess implements AsyncDisposable {
 
 function endOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
-    child.once("exit", (code, signal) => resolve(signal === null ? `ended with status ${code}` : `was ended by ${signal}`));
+    child.once("exit", (code, signal) =>
+      resolve(signal === null ? `ended with status ${code}` : `was ended by ${signal}`),
+    );
     child.once("error", (error) => resolve(`could not be run: ${error.message}`));
   });
 }

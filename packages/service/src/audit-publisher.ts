@@ -22,7 +22,8 @@ export function openAuditEmitter(options: {
     spoolDir: join(stateDir, "audit-spool"),
     vantage: role,
     identity,
-    publish: (block, signal) => publishBlock(block, signal, { role, emitterId: identity.current().identity.id.uri, bus }),
+    publish: (block, signal) =>
+      publishBlock(block, signal, { role, emitterId: identity.current().identity.id.uri, bus }),
     onTrouble: (error: unknown) => log.warn({ err: error }, "audit"),
   });
 }
@@ -33,10 +34,16 @@ async function publishBlock(
   { role, emitterId, bus }: { readonly role: string; readonly emitterId: string; readonly bus: Bus },
 ): Promise<"stored"> {
   const { epoch, number } = Block.decode(signedBlock.block);
-  const stamped = StampedBlock.encode({ signedBlock, receivedFrom: emitterId, receivedBy: emitterId, receivedAtUnixMs: Date.now() });
+  const stamped = StampedBlock.encode({
+    signedBlock,
+    receivedFrom: emitterId,
+    receivedBy: emitterId,
+    receivedAtUnixMs: Date.now(),
+  });
   await bus.ready(signal);
   const bytes = stamped.finish();
-  const publish = (): Promise<unknown> => bus.jetstream().publish(`audit.${role}`, bytes, { msgID: blockId(emitterId, epoch, number) });
+  const publish = (): Promise<unknown> =>
+    bus.jetstream().publish(`audit.${role}`, bytes, { msgID: blockId(emitterId, epoch, number) });
   await retry(publish, { ...STREAM_ABSENT, signal, onFailure: waitForStream });
   return "stored";
 }

@@ -31,7 +31,10 @@ export function* backoffPauses({ firstMs, maxMs }: BackoffOptions): Generator<nu
  */
 export async function retry<T>(
   attempt: () => Promise<T>,
-  options: BackoffOptions & { readonly signal: AbortSignal; readonly onFailure?: (error: unknown, pauseMs: number) => void },
+  options: BackoffOptions & {
+    readonly signal: AbortSignal;
+    readonly onFailure?: (error: unknown, pauseMs: number) => void;
+  },
 ): Promise<T> {
   for (const pauseMs of backoffPauses(options)) {
     options.signal.throwIfAborted();

@@ -11,7 +11,8 @@ export async function readKeyEncryptionKey(path: string): Promise<Buffer> {
     throw new ServiceError({
       code: "BOOTSTRAP_INVALID",
       message: `the key encryption key ${path} cannot be read`,
-      remedy: "Restore the file; without it the keys in the state folder are lost, and the network has to be made anew.",
+      remedy:
+        "Restore the file; without it the keys in the state folder are lost, and the network has to be made anew.",
       cause,
     });
   });
@@ -41,7 +42,8 @@ export async function loadBootstrap(options: {
     const [certificate, key, roots] = await Promise.all(
       ["certificate.pem", "private-key.pem", "roots.pem"].map((name) => readFile(join(dir, name), "utf8")),
     );
-    if (certificate === undefined || key === undefined || roots === undefined) throw new TypeError("unreachable: three files were read");
+    if (certificate === undefined || key === undefined || roots === undefined)
+      throw new TypeError("unreachable: three files were read");
     const svid = createSvid(derOf(certificate), openPrivateKey(key, keyEncryptionKey));
     return new RotatingSvid(svid, trustBundle({ trustDomain, roots: derOf(roots), sequence: 0 }));
   } catch (cause) {

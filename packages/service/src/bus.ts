@@ -43,7 +43,11 @@ export class Bus implements AsyncDisposable {
   /** @throws ServiceError BUS_UNAVAILABLE before the first connection: await `ready` where that can be. */
   get connection(): NatsConnection {
     if (this.#connection !== undefined) return this.#connection;
-    throw new ServiceError({ code: "BUS_UNAVAILABLE", message: "the bus was never connected", remedy: "Check that nats-server runs." });
+    throw new ServiceError({
+      code: "BUS_UNAVAILABLE",
+      message: "the bus was never connected",
+      remedy: "Check that nats-server runs.",
+    });
   }
 
   get connected(): boolean {
@@ -83,8 +87,12 @@ export class Bus implements AsyncDisposable {
    * A key-value bucket.
    * @param options.create its owner's settings: the bucket is made when it does not exist. Without them the owner is waited for.
    */
-  async kv(bucket: string, options: { readonly create?: Partial<KvOptions>; readonly signal?: AbortSignal } = {}): Promise<KV> {
-    const signal = options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal]);
+  async kv(
+    bucket: string,
+    options: { readonly create?: Partial<KvOptions>; readonly signal?: AbortSignal } = {},
+  ): Promise<KV> {
+    const signal =
+      options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal]);
     const { create } = options;
     const open = async (): Promise<KV> => {
       const manager = await this.jetstreamManager(signal);
@@ -132,7 +140,11 @@ export class Bus implements AsyncDisposable {
           pingInterval: 10_000,
           ignoreClusterUpdates: true,
         }),
-      { ...ATTEMPTS, signal: this.#stop.signal, onFailure: (error) => log.debug({ err: error }, "the bus is not there yet") },
+      {
+        ...ATTEMPTS,
+        signal: this.#stop.signal,
+        onFailure: (error) => log.debug({ err: error }, "the bus is not there yet"),
+      },
     );
     this.#connection = connection;
     this.#connected = true;

@@ -10,7 +10,14 @@ import type { Peer } from "@sallyport/mtls";
  * - `any-or-bootstrap`: either;
  * - `unauthenticated`: anyone, on a listener that asks for no client certificate.
  */
-export type CallerRule = "admin" | "workload" | "any" | "bootstrap" | "any-or-bootstrap" | "unauthenticated" | { readonly service: string };
+export type CallerRule =
+  | "admin"
+  | "workload"
+  | "any"
+  | "bootstrap"
+  | "any-or-bootstrap"
+  | "unauthenticated"
+  | { readonly service: string };
 
 /** Who is at the other end of a call. */
 export type Caller =

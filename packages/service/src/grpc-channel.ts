@@ -98,10 +98,12 @@ export type ServiceClient<S> = {
 
 /** All methods of `service` over `channel`: `serviceClient(channel, PolicyServiceService).getHead({})`. */
 export function serviceClient<S extends Methods<S>>(channel: GrpcChannel, service: S): ServiceClient<S> {
-  const entries = Object.entries<Method<unknown, unknown>>(service as Record<string, Method<unknown, unknown>>).map(([name, method]) => {
-    const call = method.responseStream ? callStream : callUnary;
-    return [name, (request: unknown, options?: CallOptions) => call(channel, method, request, options)] as const;
-  });
+  const entries = Object.entries<Method<unknown, unknown>>(service as Record<string, Method<unknown, unknown>>).map(
+    ([name, method]) => {
+      const call = method.responseStream ? callStream : callUnary;
+      return [name, (request: unknown, options?: CallOptions) => call(channel, method, request, options)] as const;
+    },
+  );
   // The mapped type is what the loop above builds, which the compiler cannot follow by name.
   return Object.fromEntries(entries) as unknown as ServiceClient<S>;
 }

@@ -10,5 +10,7 @@ export function addReflection(
   add: (definition: ServiceDefinition, handlers: UntypedServiceImplementation) => void,
 ): void {
   const descriptors = readFileSync(fileURLToPath(import.meta.resolve("@sallyport/proto/descriptors.binpb")));
-  new ReflectionService(loadFileDescriptorSetFromBuffer(descriptors), { services: [...services] }).addToServer({ addService: add });
+  new ReflectionService(loadFileDescriptorSetFromBuffer(descriptors), { services: [...services] }).addToServer({
+    addService: add,
+  });
 }

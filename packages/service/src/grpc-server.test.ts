@@ -1,5 +1,16 @@
 import { status } from "@grpc/grpc-js";
-import { adminId, createRoot, createSvid, generateKeyPair, issueLeaf, RotatingSvid, serviceId, spkiOf, workloadId, type SvidSource } from "@sallyport/identity";
+import {
+  adminId,
+  createRoot,
+  createSvid,
+  generateKeyPair,
+  issueLeaf,
+  RotatingSvid,
+  serviceId,
+  spkiOf,
+  workloadId,
+  type SvidSource,
+} from "@sallyport/identity";
 import { AuditServiceService, Event } from "@sallyport/proto/audit";
 import { CertificateAuthorityServiceService } from "@sallyport/proto/ca";
 import { createTestAuthority } from "@sallyport/testing";
@@ -17,7 +28,13 @@ import type { Method } from "./rpc-method.ts";
 const domain = "sallyport.local";
 const authority = await createTestAuthority(domain);
 const caSource = await authority.source(serviceId(domain, "ca", "1"));
-const bootstrapRoot = await createRoot({ trustDomain: domain, commonName: "bootstrap", ttlDays: 30, now: new Date(), pathLength: 0 });
+const bootstrapRoot = await createRoot({
+  trustDomain: domain,
+  commonName: "bootstrap",
+  ttlDays: 30,
+  now: new Date(),
+  pathLength: 0,
+});
 const log = createLogger({ name: "ca", instance: "1", level: "silent" });
 
 const caMethods: Implementation<typeof CertificateAuthorityServiceService> = {
@@ -36,7 +53,13 @@ const caMethods: Implementation<typeof CertificateAuthorityServiceService> = {
     throw new TypeError("the password is swordfish");
   },
   getTrustBundle: async (_request, call) => ({ trustDomain: peerOf(call).identity.id.uri, roots: [], sequence: 1 }),
-  getStatus: async () => ({ trustDomain: domain, issued: 7, rootNotAfterUnixMs: 0, intermediateNotAfterUnixMs: 0, rootFingerprint: "" }),
+  getStatus: async () => ({
+    trustDomain: domain,
+    issued: 7,
+    rootNotAfterUnixMs: 0,
+    intermediateNotAfterUnixMs: 0,
+    rootFingerprint: "",
+  }),
 };
 
 const caRules: Record<keyof typeof CertificateAuthorityServiceService, CallerRule> = {
@@ -47,20 +70,35 @@ const caRules: Record<keyof typeof CertificateAuthorityServiceService, CallerRul
 };
 
 async function startCa(): Promise<AsyncDisposable & { readonly port: number; readonly server: GrpcServer }> {
-  const server = new GrpcServer({ identity: caSource, listen: { host: "127.0.0.1", port: 0 }, log, bootstrapRoots: () => [bootstrapRoot.certificate] });
+  const server = new GrpcServer({
+    identity: caSource,
+    listen: { host: "127.0.0.1", port: 0 },
+    log,
+    bootstrapRoots: () => [bootstrapRoot.certificate],
+  });
   server.add(CertificateAuthorityServiceService, caMethods, caRules);
   const port = await server.listen();
   return { port, server, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
 function channelTo(port: number, identity: SvidSource): GrpcChannel {
-  return grpcChannel({ address: `127.0.0.1:${port}`, identity, expect: (id) => id.kind === "service" && id.name === "ca" });
+  return grpcChannel({
+    address: `127.0.0.1:${port}`,
+    identity,
+    expect: (id) => id.kind === "service" && id.name === "ca",
+  });
 }
 
 async function bootstrapSource(): Promise<RotatingSvid> {
   const { privateKey } = generateKeyPair();
   const id = serviceId(domain, "enrollment", "1");
-  const leaf = await issueLeaf({ id, spki: spkiOf(privateKey), ttlSeconds: 3600, now: new Date(), issuer: bootstrapRoot });
+  const leaf = await issueLeaf({
+    id,
+    spki: spkiOf(privateKey),
+    ttlSeconds: 3600,
+    now: new Date(),
+    issuer: bootstrapRoot,
+  });
   return new RotatingSvid(createSvid([leaf], privateKey), authority.bundle);
 }
 
@@ -86,7 +124,9 @@ test("a failure reaches the caller with its code, field, remedy, decision and fa
   await using ca = await startCa();
   using channel = channelTo(ca.port, await authority.source(serviceId(domain, "enrollment", "7")));
   const { issueWorkloadSvid } = serviceClient(channel, CertificateAuthorityServiceService);
-  const error = await refusal(issueWorkloadSvid({ spiffeId: "x", publicKeySpki: Buffer.alloc(0), ttlSeconds: 0, requestId: "" }));
+  const error = await refusal(
+    issueWorkloadSvid({ spiffeId: "x", publicKeySpki: Buffer.alloc(0), ttlSeconds: 0, requestId: "" }),
+  );
   expect(error).toMatchObject({
     code: "SPIFFE_ID_INVALID",
     status: status.INVALID_ARGUMENT,
@@ -101,7 +141,9 @@ test("a failure reaches the caller with its code, field, remedy, decision and fa
 test("what a handler throws by accident says nothing of itself to the caller", async () => {
   await using ca = await startCa();
   using channel = channelTo(ca.port, await bootstrapSource());
-  const error = await refusal(serviceClient(channel, CertificateAuthorityServiceService).issueServiceSvid({ csr: Buffer.alloc(0), bus: false }));
+  const error = await refusal(
+    serviceClient(channel, CertificateAuthorityServiceService).issueServiceSvid({ csr: Buffer.alloc(0), bus: false }),
+  );
   expect(error).toMatchObject({ code: "INTERNAL", status: status.INTERNAL });
   expect(JSON.stringify(error)).not.toContain("swordfish");
 });
@@ -111,7 +153,11 @@ test("each kind of caller may call exactly its methods", async () => {
   const callers: readonly (readonly [string, SvidSource, readonly string[]])[] = [
     ["admin", await authority.source(adminId(domain, "local")), ["getTrustBundle", "getStatus"]],
     ["workload", await authority.source(workloadId(domain, "agent", "1")), ["getTrustBundle"]],
-    ["enrollment", await authority.source(serviceId(domain, "enrollment", "1")), ["issueWorkloadSvid", "getTrustBundle"]],
+    [
+      "enrollment",
+      await authority.source(serviceId(domain, "enrollment", "1")),
+      ["issueWorkloadSvid", "getTrustBundle"],
+    ],
     ["policy", await authority.source(serviceId(domain, "policy", "1")), ["getTrustBundle"]],
     ["bootstrap", await bootstrapSource(), ["issueServiceSvid", "getTrustBundle"]],
   ];
@@ -120,7 +166,10 @@ test("each kind of caller may call exactly its methods", async () => {
     using channel = channelTo(ca.port, identity);
     const ca1 = serviceClient(channel, CertificateAuthorityServiceService);
     const outcomes = await Promise.all([
-      outcome("issueWorkloadSvid", ca1.issueWorkloadSvid({ spiffeId: "", publicKeySpki: Buffer.alloc(0), ttlSeconds: 0, requestId: "" })),
+      outcome(
+        "issueWorkloadSvid",
+        ca1.issueWorkloadSvid({ spiffeId: "", publicKeySpki: Buffer.alloc(0), ttlSeconds: 0, requestId: "" }),
+      ),
       outcome("issueServiceSvid", ca1.issueServiceSvid({ csr: Buffer.alloc(0), bus: false })),
       outcome("getTrustBundle", ca1.getTrustBundle({})),
       outcome("getStatus", ca1.getStatus({})),
@@ -146,11 +195,16 @@ test("a rogue root and an expired leaf do not get as far as a call", async () =>
   const admin = adminId(domain, "local");
   const sources = [
     new RotatingSvid(await rogue.issue(admin), authority.bundle),
-    new RotatingSvid(await authority.issue(admin, { now: new Date(Date.now() - 7_200_000), ttlSeconds: 60 }), authority.bundle),
+    new RotatingSvid(
+      await authority.issue(admin, { now: new Date(Date.now() - 7_200_000), ttlSeconds: 60 }),
+      authority.bundle,
+    ),
   ];
   for (const source of sources) {
     using channel = channelTo(ca.port, source);
-    const error = await refusal(serviceClient(channel, CertificateAuthorityServiceService).getStatus({}, { timeoutMs: 1_500 }));
+    const error = await refusal(
+      serviceClient(channel, CertificateAuthorityServiceService).getStatus({}, { timeoutMs: 1_500 }),
+    );
     expect([status.UNAVAILABLE, status.DEADLINE_EXCEEDED]).toContain(error.status);
   }
 });
@@ -158,8 +212,14 @@ test("a rogue root and an expired leaf do not get as far as a call", async () =>
 test("a client does not talk to a server of another identity", async () => {
   await using ca = await startCa();
   const identity = await authority.source(adminId(domain, "local"));
-  using channel = grpcChannel({ address: `127.0.0.1:${ca.port}`, identity, expect: (id) => id.kind === "service" && id.name === "policy" });
-  const error = await refusal(serviceClient(channel, CertificateAuthorityServiceService).getStatus({}, { timeoutMs: 1_500 }));
+  using channel = grpcChannel({
+    address: `127.0.0.1:${ca.port}`,
+    identity,
+    expect: (id) => id.kind === "service" && id.name === "policy",
+  });
+  const error = await refusal(
+    serviceClient(channel, CertificateAuthorityServiceService).getStatus({}, { timeoutMs: 1_500 }),
+  );
   expect([status.UNAVAILABLE, status.DEADLINE_EXCEEDED]).toContain(error.status);
 });
 
@@ -170,7 +230,8 @@ test("health follows readiness, for the server and for each service", async () =
   ca.server.health.follow(readiness);
   using channel = channelTo(ca.port, await authority.source(adminId(domain, "local")));
   const check = healthService["Check"] as unknown as Method<{ service: string }, { status: string }>;
-  const statusOfService = async (service: string): Promise<string> => (await callUnary(channel, check, { service })).status;
+  const statusOfService = async (service: string): Promise<string> =>
+    (await callUnary(channel, check, { service })).status;
   expect(await statusOfService("")).toBe("NOT_SERVING");
   block[Symbol.dispose]();
   expect(await statusOfService("")).toBe("SERVING");
@@ -206,4 +267,3 @@ test("a stream brings each message, and ends at both sides when the caller stops
   expect(seen).toEqual(["0", "1", "2"]);
   expect(await gone.promise).toBe("caller gone");
 });
-

@@ -1,5 +1,11 @@
 import { createServer, type Server as TcpServer, type Socket } from "node:net";
-import { Server, ServerCredentials, status, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import {
+  Server,
+  ServerCredentials,
+  status,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 import type { SvidSource } from "@sallyport/identity";
 import { createMtlsServer, type MtlsServer, type Peer } from "@sallyport/mtls";
 import { AcceptedPeers } from "./accepted-peers.ts";

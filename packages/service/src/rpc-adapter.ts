@@ -55,10 +55,17 @@ export function guardHandlers(handlers: UntypedServiceImplementation, admit: Adm
       }
       (handler as (call: unknown, callback: unknown) => void)(call, callback);
     };
-  return Object.fromEntries(Object.entries(handlers).map(([name, handler]) => [name, guard(name, handler) as UntypedHandleCall]));
+  return Object.fromEntries(
+    Object.entries(handlers).map(([name, handler]) => [name, guard(name, handler) as UntypedHandleCall]),
+  );
 }
 
-function adaptUnary(name: string, handler: UnaryHandler<unknown, unknown>, admit: Admit, onFailure: OnFailure): UntypedHandleCall {
+function adaptUnary(
+  name: string,
+  handler: UnaryHandler<unknown, unknown>,
+  admit: Admit,
+  onFailure: OnFailure,
+): UntypedHandleCall {
   const handle = async (call: AnyUnaryCall): Promise<unknown> => {
     const caller = admit(call, name);
     return await handler(call.request, { caller, signal: cancelSignal(call) });
@@ -74,7 +81,12 @@ function adaptUnary(name: string, handler: UnaryHandler<unknown, unknown>, admit
   }) as UntypedHandleCall;
 }
 
-function adaptStream(name: string, handler: StreamHandler<unknown, unknown>, admit: Admit, onFailure: OnFailure): UntypedHandleCall {
+function adaptStream(
+  name: string,
+  handler: StreamHandler<unknown, unknown>,
+  admit: Admit,
+  onFailure: OnFailure,
+): UntypedHandleCall {
   const handle = async (call: AnyStreamCall): Promise<void> => {
     const caller = admit(call, name);
     const signal = cancelSignal(call);

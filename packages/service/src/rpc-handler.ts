@@ -26,5 +26,9 @@ export type Implementation<S> = {
  * @throws RpcError UNAUTHENTICATED on a listener that asks for no client certificate. */
 export function peerOf(call: Call): Peer {
   if (call.caller.kind !== "anonymous") return call.caller.peer;
-  throw new RpcError({ code: "UNAUTHENTICATED", status: status.UNAUTHENTICATED, message: "This call carries no identity." });
+  throw new RpcError({
+    code: "UNAUTHENTICATED",
+    status: status.UNAUTHENTICATED,
+    message: "This call carries no identity.",
+  });
 }

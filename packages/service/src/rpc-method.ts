@@ -9,8 +9,12 @@ export interface Method<Request, Response> {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
-export type RequestOf<M> = M extends { readonly requestDeserialize: (bytes: Buffer) => infer Request } ? Request : never;
-export type ResponseOf<M> = M extends { readonly responseDeserialize: (bytes: Buffer) => infer Response } ? Response : never;
+export type RequestOf<M> = M extends { readonly requestDeserialize: (bytes: Buffer) => infer Request }
+  ? Request
+  : never;
+export type ResponseOf<M> = M extends { readonly responseDeserialize: (bytes: Buffer) => infer Response }
+  ? Response
+  : never;
 
 /** A generated service definition such as `PolicyServiceService`. */
 export type Methods<S> = { readonly [Name in keyof S]: Method<RequestOf<S[Name]>, ResponseOf<S[Name]>> };

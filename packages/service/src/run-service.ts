@@ -19,9 +19,15 @@ export interface ServiceDefinition<C extends ServiceConfig> {
   /** Puts the service together. What it returns is disposed of first when the process stops. */
   readonly start: (runtime: Runtime<C>) => Promise<AsyncDisposable>;
   /** Who issues the own SVIDs. Default: the CA, asked by the bootstrap credential. The CA itself issues for itself. */
-  readonly issuer?: (boot: { readonly config: C; readonly log: Logger; readonly signal: AbortSignal }) => Promise<SvidIssuer>;
+  readonly issuer?: (boot: {
+    readonly config: C;
+    readonly log: Logger;
+    readonly signal: AbortSignal;
+  }) => Promise<SvidIssuer>;
   /** Settings of the gRPC server beyond the common ones. */
-  readonly grpc?: (config: C) => Partial<Pick<GrpcServerOptions, "bootstrapRoots" | "maxConnections" | "maxRequestBytes">>;
+  readonly grpc?: (
+    config: C,
+  ) => Partial<Pick<GrpcServerOptions, "bootstrapRoots" | "maxConnections" | "maxRequestBytes">>;
 }
 
 /** The whole life of a service's process: `main.ts` is this call. */
@@ -36,7 +42,10 @@ export async function runService<C extends ServiceConfig>(definition: ServiceDef
   } catch (error) {
     if (stop.signal.aborted) return;
     process.exitCode = 1;
-    (log ?? createLogger({ name: definition.name, instance: "", level: "info" })).fatal({ err: error, remedy: remedyOf(error) }, "the service failed");
+    (log ?? createLogger({ name: definition.name, instance: "", level: "info" })).fatal(
+      { err: error, remedy: remedyOf(error) },
+      "the service failed",
+    );
     if (process.connected) process.disconnect();
   }
 }
@@ -58,15 +67,20 @@ async function runUntilStopped<C extends ServiceConfig>(
   const identityBlock = readiness.block("SVID from ca");
   const issue = await openIssuer(definition, config, log, signal, owned);
   const ownId = spiffeIdOf(name, config);
-  const open = (bus: boolean, id: SpiffeId): Promise<SvidRenewal> => SvidRenewal.open({ issue, bus, uri: id.uri, log, signal });
+  const open = (bus: boolean, id: SpiffeId): Promise<SvidRenewal> =>
+    SvidRenewal.open({ issue, bus, uri: id.uri, log, signal });
   const [own, onBus] = await Promise.all([open(false, ownId), open(true, busId(config.trustDomain, name))]);
   owned.use(own);
   owned.use(onBus);
   identityBlock[Symbol.dispose]();
 
   const bus = owned.use(new Bus({ url: config.natsUrl, identity: onBus.source, role: name, log }));
-  const audit = owned.use(await openAuditEmitter({ role: name, stateDir: config.stateDir, identity: own.source, bus, log }));
-  const grpc = owned.use(new GrpcServer({ identity: own.source, listen: config.grpcListen, log, ...definition.grpc?.(config) }));
+  const audit = owned.use(
+    await openAuditEmitter({ role: name, stateDir: config.stateDir, identity: own.source, bus, log }),
+  );
+  const grpc = owned.use(
+    new GrpcServer({ identity: own.source, listen: config.grpcListen, log, ...definition.grpc?.(config) }),
+  );
   grpc.health.follow(readiness);
 
   owned.use(await definition.start({ config, log, identity: own.source, bus, audit, readiness, grpc, signal }));
@@ -91,7 +105,11 @@ async function openIssuer<C extends ServiceConfig>(
 ): Promise<SvidIssuer> {
   if (definition.issuer !== undefined) return await definition.issuer({ config, log, signal });
   const keyEncryptionKey = await readKeyEncryptionKey(config.keyEncryptionKeyFile);
-  const bootstrap = await loadBootstrap({ dir: config.bootstrapDir, trustDomain: config.trustDomain, keyEncryptionKey });
+  const bootstrap = await loadBootstrap({
+    dir: config.bootstrapDir,
+    trustDomain: config.trustDomain,
+    keyEncryptionKey,
+  });
   return owned.use(remoteIssuer({ caAddress: config.caAddress, bootstrap }));
 }
 

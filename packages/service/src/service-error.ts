@@ -14,7 +14,12 @@ export class ServiceError extends Error {
   /** What the operator can do about it, one sentence. */
   readonly remedy: string | undefined;
 
-  constructor(init: { readonly code: ServiceErrorCode; readonly message: string; readonly remedy?: string; readonly cause?: unknown }) {
+  constructor(init: {
+    readonly code: ServiceErrorCode;
+    readonly message: string;
+    readonly remedy?: string;
+    readonly cause?: unknown;
+  }) {
     super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
     this.code = init.code;
     this.remedy = init.remedy;

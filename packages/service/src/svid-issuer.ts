@@ -1,5 +1,17 @@
-import { createCsr, createSvid, generateKeyPair, trustBundle, type Svid, type SvidSource, type TrustBundle } from "@sallyport/identity";
-import { CertificateAuthorityServiceService, type IssueServiceSvidRequest, type IssueSvidResponse } from "@sallyport/proto/ca";
+import {
+  createCsr,
+  createSvid,
+  generateKeyPair,
+  trustBundle,
+  type Svid,
+  type SvidSource,
+  type TrustBundle,
+} from "@sallyport/identity";
+import {
+  CertificateAuthorityServiceService,
+  type IssueServiceSvidRequest,
+  type IssueSvidResponse,
+} from "@sallyport/proto/ca";
 import { callUnary, grpcChannel, type CallOptions } from "./grpc-channel.ts";
 import { ServiceError } from "./service-error.ts";
 
@@ -12,7 +24,10 @@ export interface IssuedSvid {
 }
 
 /** Asks the CA by the bootstrap credential. */
-export function remoteIssuer(options: { readonly caAddress: string; readonly bootstrap: SvidSource }): SvidIssuer & Disposable {
+export function remoteIssuer(options: {
+  readonly caAddress: string;
+  readonly bootstrap: SvidSource;
+}): SvidIssuer & Disposable {
   const channel = grpcChannel({
     address: options.caAddress,
     identity: options.bootstrap,
@@ -36,7 +51,8 @@ export async function requestSvid(
   const csr = await createCsr(privateKey);
   const answer = await issue({ csr, bus: options.bus }, { signal: options.signal, timeoutMs: 5_000 });
   const svid = createSvid(answer.certificateChain, privateKey);
-  if (svid.identity.id.uri !== options.expectUri) throw invalid(`it certified ${svid.identity.id.uri}, not ${options.expectUri}`);
+  if (svid.identity.id.uri !== options.expectUri)
+    throw invalid(`it certified ${svid.identity.id.uri}, not ${options.expectUri}`);
   if (answer.bundle === undefined) throw invalid("it holds no trust bundle");
   const bundle = trustBundle(answer.bundle);
   if (bundle.trustDomain !== svid.identity.id.trustDomain) throw invalid(`its bundle is of ${bundle.trustDomain}`);

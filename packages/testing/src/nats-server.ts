@@ -52,9 +52,16 @@ export async function natsServer(options: { readonly config?: string } = {}): Pr
 }
 
 /** @param port -1: any free one. */
-async function startServer(dir: string, port: number, config: string): Promise<{ readonly child: ChildProcess; readonly port: number }> {
+async function startServer(
+  dir: string,
+  port: number,
+  config: string,
+): Promise<{ readonly child: ChildProcess; readonly port: number }> {
   const configFile = join(dir, "nats.conf");
-  await writeFile(configFile, `listen: "127.0.0.1:${port}"\njetstream: { store_dir: ${JSON.stringify(join(dir, "store"))} }\n${config}\n`);
+  await writeFile(
+    configFile,
+    `listen: "127.0.0.1:${port}"\njetstream: { store_dir: ${JSON.stringify(join(dir, "store"))} }\n${config}\n`,
+  );
   const child = spawn(natsServerPath(), ["-c", configFile], { stdio: ["ignore", "ignore", "pipe"] });
   const timeout = setTimeout(() => child.kill("SIGKILL"), READY_TIMEOUT_MS);
   const lines: string[] = [];
@@ -77,9 +84,13 @@ async function startServer(dir: string, port: number, config: string): Promise<{
 /** From PATH, else the one that the project unpacked for itself. */
 function natsServerPath(): string {
   const own = fileURLToPath(new URL("../../../.tools/nats-server/usr/sbin/nats-server", import.meta.url));
-  const candidates = [...(process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "nats-server")), own];
+  const candidates = [
+    ...(process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "nats-server")),
+    own,
+  ];
   const found = candidates.find(isExecutable);
-  if (found === undefined) throw new Error("No nats-server: neither in PATH nor in .tools. `npm start` puts one there.");
+  if (found === undefined)
+    throw new Error("No nats-server: neither in PATH nor in .tools. `npm start` puts one there.");
   return found;
 }
 

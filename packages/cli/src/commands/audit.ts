@@ -25,9 +25,14 @@ interface SearchOptions extends FilterOptions {
 }
 
 export function addAudit(program: Command, context: Context): void {
-  const audit = program.command("audit").description("the record: who reached and called what, who decided, what came back");
+  const audit = program
+    .command("audit")
+    .description("the record: who reached and called what, who decided, what came back");
   withFilters(audit.command("tail").description("events from now on, as they become durable, until Ctrl-C"))
-    .addHelpText("after", "\nExamples:\n  $ sallyport audit tail\n  $ sallyport audit tail --actor agent --decision deny\n  $ sallyport audit tail --json | jq .tool")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ sallyport audit tail\n  $ sallyport audit tail --actor agent --decision deny\n  $ sallyport audit tail --json | jq .tool",
+    )
     .action((options: FilterOptions) => tail(options, context));
   withFilters(audit.command("search").description("events that match, newest first"))
     .option("--since <duration>", "no older than this, such as 1h", parseDuration)
@@ -52,7 +57,17 @@ function withFilters(command: Command): Command {
     .addOption(new Option("--decision <decision>", "how policy decided").choices(["allow", "deny"]))
     .option("--decision-id <id>", "one decision")
     .option("--circuit <id>", "one circuit")
-    .addOption(new Option("--vantage <witness>", "who saw it").choices(["router", "host", "dialer", "ca", "enrollment", "policy", "audit"]))
+    .addOption(
+      new Option("--vantage <witness>", "who saw it").choices([
+        "router",
+        "host",
+        "dialer",
+        "ca",
+        "enrollment",
+        "policy",
+        "audit",
+      ]),
+    )
     .option("--text <words>", "words in arguments, result or reason")
     .option(STATE_FLAG, STATE_HELP)
     .option("--json", "one JSON object per event, every field");
@@ -69,8 +84,13 @@ async function tail(options: FilterOptions, context: Context): Promise<void> {
 async function search(options: SearchOptions, context: Context): Promise<void> {
   const { withAdmin } = await import("../admin.ts");
   const { signal } = context;
-  const filter = { ...filterOf(options), sinceUnixMs: options.since === undefined ? 0 : Date.now() - options.since * 1_000 };
-  const { events } = await withAdmin(context, options, ({ audit }) => audit.search({ filter, limit: options.limit }, { signal, timeoutMs: 30_000 }));
+  const filter = {
+    ...filterOf(options),
+    sinceUnixMs: options.since === undefined ? 0 : Date.now() - options.since * 1_000,
+  };
+  const { events } = await withAdmin(context, options, ({ audit }) =>
+    audit.search({ filter, limit: options.limit }, { signal, timeoutMs: 30_000 }),
+  );
   for (const event of events) show(event, options, context);
   if (events.length === 0 && options.json !== true) context.terminal.note("Nothing matches.");
 }

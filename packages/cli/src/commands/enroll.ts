@@ -12,8 +12,14 @@ export function addEnroll(program: Command, context: Context): void {
   program
     .command("enroll")
     .description("redeem a one-time token: this machine gets an identity, kept in a profile")
-    .option("--profile <name>", "what to call the identity on this machine (default: $SALLYPORT_PROFILE, then \"default\")")
-    .option("--token-file <path>", "read the token from a file, - for standard input (default: $SALLYPORT_TOKEN, then standard input)")
+    .option(
+      "--profile <name>",
+      'what to call the identity on this machine (default: $SALLYPORT_PROFILE, then "default")',
+    )
+    .option(
+      "--token-file <path>",
+      "read the token from a file, - for standard input (default: $SALLYPORT_TOKEN, then standard input)",
+    )
     .addOption(new Option("--token <token>").hideHelp().argParser(refuseToken))
     .option("--json", "print { profile, spiffeId, notAfter, routers }")
     .addHelpText(

@@ -28,7 +28,14 @@ Examples:
 }
 
 async function runForward(service: string, options: ForwardOptions, context: Context): Promise<void> {
-  const [{ Connector, forward }, { chooseProfile }, { connectorLog }, { failureOf }, { renderFailure }, { untilStopped }] = await Promise.all([
+  const [
+    { Connector, forward },
+    { chooseProfile },
+    { connectorLog },
+    { failureOf },
+    { renderFailure },
+    { untilStopped },
+  ] = await Promise.all([
     import("@sallyport/connector"),
     import("../profile-choice.ts"),
     import("../connector-log.ts"),
@@ -38,7 +45,11 @@ async function runForward(service: string, options: ForwardOptions, context: Con
   ]);
   const { terminal, signal } = context;
   const profile = await chooseProfile(options.profile, context);
-  await using connector = await Connector.open({ profile, log: connectorLog(terminal, options.verbose ?? false), signal });
+  await using connector = await Connector.open({
+    profile,
+    log: connectorLog(terminal, options.verbose ?? false),
+    signal,
+  });
   const onRefused = (error: Error): void => terminal.note(renderFailure(failureOf(error), terminal.noteColors));
   await using forwarding = await forward({ connector, service, listen: options.listen, onRefused });
   if (options.json === true) terminal.printJson({ kind: "listening", service, address: forwarding.address });

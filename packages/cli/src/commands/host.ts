@@ -24,7 +24,9 @@ export function addHost(program: Command, context: Context): void {
     .option("--mcp", "host an MCP server that speaks stdio: one confined process per circuit")
     .addOption(new Option("--tcp <host:port>", "host a TCP server that this machine reaches").conflicts("mcp"))
     .option("--profile <name>", "identity to host as (default: $SALLYPORT_PROFILE, then the only profile)")
-    .addOption(new Option("--network <kind>", "network of the MCP server's process").choices(["none", "host"]).default("host"))
+    .addOption(
+      new Option("--network <kind>", "network of the MCP server's process").choices(["none", "host"]).default("host"),
+    )
     .option("--env <NAME>", "pass this variable on to the MCP server; again for more (default: none)", collect, [])
     .option("--writable <folder>", "folder that the MCP server may write to; again for more", collect, [])
     .option("--verbose", "say more on standard error")
@@ -41,10 +43,18 @@ The MCP server gets PATH, LANG and a private HOME, nothing else, and no way to t
     )
     .action(async (service: string, command: readonly string[], options: HostOptions) => {
       if ((options.mcp === true) === (options.tcp !== undefined)) {
-        throw new CliError({ code: "USAGE", message: "what to host is missing", remedy: "Give --mcp -- <command…>, or --tcp <host:port>." });
+        throw new CliError({
+          code: "USAGE",
+          message: "what to host is missing",
+          remedy: "Give --mcp -- <command…>, or --tcp <host:port>.",
+        });
       }
       if (options.mcp === true && command.length === 0) {
-        throw new CliError({ code: "USAGE", message: "the MCP server's command is missing", remedy: `Put it after --: sallyport host ${service} --mcp -- node server.js` });
+        throw new CliError({
+          code: "USAGE",
+          message: "the MCP server's command is missing",
+          remedy: `Put it after --: sallyport host ${service} --mcp -- node server.js`,
+        });
       }
       const { runHost } = await import("../run-host.ts");
       await runHost(service, command, options, context);

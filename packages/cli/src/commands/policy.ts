@@ -16,7 +16,9 @@ export function addPolicy(program: Command, context: Context): void {
     .argument("<folder>", "policy.json with workloads and services, and *.cedar files")
     .description("put a folder of policy as code in force, all or nothing")
     .option("--dry-run", "check everything, change nothing")
-    .addOption(new Option("--expect-version <n>", "refuse when another version is in force").argParser(Number).default(0, "any"))
+    .addOption(
+      new Option("--expect-version <n>", "refuse when another version is in force").argParser(Number).default(0, "any"),
+    )
     .option(STATE_FLAG, STATE_HELP)
     .option("--json", "print { version, headSequence, warnings }")
     .addHelpText(
@@ -33,11 +35,16 @@ Live circuits are judged again at once; what is no longer allowed is cut.`,
 }
 
 async function applyPolicy(folder: string, options: ApplyOptions, context: Context): Promise<void> {
-  const [{ readPolicyFolder }, { withAdmin }] = await Promise.all([import("@sallyport/policy-engine"), import("../admin.ts")]);
+  const [{ readPolicyFolder }, { withAdmin }] = await Promise.all([
+    import("@sallyport/policy-engine"),
+    import("../admin.ts"),
+  ]);
   const { terminal, signal } = context;
   const document = await readPolicyFolder(folder);
   const request = { document, expectedVersion: options.expectVersion, dryRun: options.dryRun ?? false };
-  const answer = await withAdmin(context, options, ({ policy }) => policy.applyPolicy(request, { signal, timeoutMs: 30_000 }));
+  const answer = await withAdmin(context, options, ({ policy }) =>
+    policy.applyPolicy(request, { signal, timeoutMs: 30_000 }),
+  );
   if (options.json === true) {
     terminal.printJson({ dryRun: request.dryRun, ...answer });
     return;
@@ -45,5 +52,7 @@ async function applyPolicy(folder: string, options: ApplyOptions, context: Conte
   for (const warning of answer.warnings) terminal.note(`${terminal.noteColors.yellow("warning:")} ${warning}`);
   const { services, workloads, cedarFiles } = document;
   const what = `${Object.keys(cedarFiles).length} Cedar files, ${workloads.length} workloads, ${services.length} services`;
-  terminal.print(request.dryRun ? `Valid: ${what}. Nothing was changed.` : `Version ${answer.version} in force: ${what}.`);
+  terminal.print(
+    request.dryRun ? `Valid: ${what}. Nothing was changed.` : `Version ${answer.version} in force: ${what}.`,
+  );
 }

@@ -15,7 +15,11 @@ interface RevokeOptions {
 const SUBJECT_HELP = "a workload's name, or a whole SPIFFE ID";
 
 export function addRevoke(program: Command, context: Context): void {
-  subjectCommand(program, "revoke", "deny an identity at once: its tunnels are closed and its circuits cut while data flows")
+  subjectCommand(
+    program,
+    "revoke",
+    "deny an identity at once: its tunnels are closed and its circuits cut while data flows",
+  )
     .addOption(new Option("--reason <text>", "for the record").default(""))
     .addHelpText(
       "after",
@@ -45,21 +49,35 @@ function subjectCommand(program: Command, name: string, description: string): Co
     .option("--json", "print { denyListVersion, headSequence }");
 }
 
-async function change(verb: "revoke" | "reinstate", name: string | undefined, options: RevokeOptions, context: Context): Promise<void> {
+async function change(
+  verb: "revoke" | "reinstate",
+  name: string | undefined,
+  options: RevokeOptions,
+  context: Context,
+): Promise<void> {
   const { withAdmin } = await import("../admin.ts");
   const { terminal, signal } = context;
   const subject = subjectOf(name, options);
   const answer = await withAdmin(context, options, async ({ policy }) =>
-    verb === "revoke" ? await policy.revoke({ subject, reason: options.reason }, { signal }) : await policy.reinstate({ subject }, { signal }),
+    verb === "revoke"
+      ? await policy.revoke({ subject, reason: options.reason }, { signal })
+      : await policy.reinstate({ subject }, { signal }),
   );
   if (options.json === true) terminal.printJson(answer);
-  else terminal.print(`${verb === "revoke" ? "Revoked" : "Reinstated"} ${subject.kind?.value}: deny-list version ${answer.denyListVersion} is published.`);
+  else
+    terminal.print(
+      `${verb === "revoke" ? "Revoked" : "Reinstated"} ${subject.kind?.value}: deny-list version ${answer.denyListVersion} is published.`,
+    );
 }
 
 function subjectOf(name: string | undefined, { serial, issuer }: RevokeOptions): Subject {
   const given = [name, serial, issuer].filter((value) => value !== undefined);
   if (given.length !== 1) {
-    throw new CliError({ code: "USAGE", message: "exactly one subject is needed", remedy: "Give a name, a SPIFFE ID, --serial or --issuer." });
+    throw new CliError({
+      code: "USAGE",
+      message: "exactly one subject is needed",
+      remedy: "Give a name, a SPIFFE ID, --serial or --issuer.",
+    });
   }
   if (serial !== undefined) return { kind: { $case: "serial", value: serial } };
   if (issuer !== undefined) return { kind: { $case: "issuer", value: issuer } };

@@ -44,17 +44,25 @@ async function createToken(workload: string, options: CreateOptions, context: Co
   const { withAdmin } = await import("../admin.ts");
   const { terminal, signal } = context;
   const request = { workload, ttlSeconds: options.ttl, keyThumbprint: options.keyThumbprint };
-  const { tokenId, token, expiresAtUnixMs } = await withAdmin(context, options, ({ enrollment }) => enrollment.createToken(request, { signal }));
+  const { tokenId, token, expiresAtUnixMs } = await withAdmin(context, options, ({ enrollment }) =>
+    enrollment.createToken(request, { signal }),
+  );
   const expiresAt = new Date(expiresAtUnixMs).toISOString();
   if (options.json === true) {
     terminal.printJson({ tokenId, token, expiresAt });
     return;
   }
   terminal.print(token);
-  if (terminal.stdout.isTTY === true) terminal.note(terminal.noteColors.dim(`for ${workload}, once, until ${expiresAt}: sallyport enroll --profile ${workload}`));
+  if (terminal.stdout.isTTY === true)
+    terminal.note(
+      terminal.noteColors.dim(`for ${workload}, once, until ${expiresAt}: sallyport enroll --profile ${workload}`),
+    );
 }
 
-async function listTokens(options: { readonly state?: string; readonly json?: boolean }, context: Context): Promise<void> {
+async function listTokens(
+  options: { readonly state?: string; readonly json?: boolean },
+  context: Context,
+): Promise<void> {
   const { withAdmin } = await import("../admin.ts");
   const { terminal, signal } = context;
   const { tokens } = await withAdmin(context, options, ({ enrollment }) => enrollment.listTokens({}, { signal }));

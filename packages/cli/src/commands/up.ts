@@ -13,10 +13,17 @@ export function addUp(program: Command, context: Context): void {
   program
     .command("up")
     .description("start a network on this machine and keep it running until Ctrl-C")
-    .option("--state <folder>", "state folder, made when it is not there (default: $SALLYPORT_STATE, then .sallyport in the checkout)")
+    .option(
+      "--state <folder>",
+      "state folder, made when it is not there (default: $SALLYPORT_STATE, then .sallyport in the checkout)",
+    )
     .option("--listen <host:port>", "the router's one port, for a new network (default: a free port of 127.0.0.1)")
     .option("--trust-domain <name>", "trust domain of a new network (default: sallyport.local)")
-    .addOption(new Option("--log-level <level>", "of the services").choices(["trace", "debug", "info", "warn", "error"]).default("info"))
+    .addOption(
+      new Option("--log-level <level>", "of the services")
+        .choices(["trace", "debug", "info", "warn", "error"])
+        .default("info"),
+    )
     .option("--json", "one JSON object per line")
     .addHelpText(
       "after",

@@ -15,15 +15,28 @@ export function renderStatus(status: NetworkStatus, colors: Colors, now: number)
   ];
 }
 
-function serviceLines({ ca, enrollment, policy, router, audit }: NetworkStatus, colors: Colors, now: number): readonly string[] {
+function serviceLines(
+  { ca, enrollment, policy, router, audit }: NetworkStatus,
+  colors: Colors,
+  now: number,
+): readonly string[] {
   const line = <T>(name: string, answer: Answer<T>, facts: (value: T) => string): string => {
     if (answer.kind === "up") return `  ${colors.green("up")}    ${name.padEnd(11)} ${facts(answer.value)}`;
     return `  ${colors.red("down")}  ${name.padEnd(11)} ${answer.failure.message}`;
   };
   return [
-    line("ca", ca, ({ issued, intermediateNotAfterUnixMs }) => `${issued} certificates issued; intermediate until ${day(intermediateNotAfterUnixMs)}`),
+    line(
+      "ca",
+      ca,
+      ({ issued, intermediateNotAfterUnixMs }) =>
+        `${issued} certificates issued; intermediate until ${day(intermediateNotAfterUnixMs)}`,
+    ),
     line("enrollment", enrollment, ({ tokens, unused }) => `${tokens} tokens, ${unused} unused`),
-    line("policy", policy, ({ version, services, workloads }) => `version ${version}: ${services} services, ${workloads} workloads`),
+    line(
+      "policy",
+      policy,
+      ({ version, services, workloads }) => `version ${version}: ${services} services, ${workloads} workloads`,
+    ),
     line("router", router, (value) => routerFacts(value, now)),
     line("audit", audit, ({ events, blocks, pending, quarantined, engineVersion }) => {
       const trouble = quarantined > 0 ? `, ${colors.red(`${quarantined} quarantined`)}` : "";
@@ -33,7 +46,13 @@ function serviceLines({ ca, enrollment, policy, router, audit }: NetworkStatus, 
 }
 
 function routerFacts(
-  value: { readonly notAdmittingBecause: string; readonly headSequence: number; readonly headAgeMs: number; readonly denyListVersion: number; readonly busConnected: boolean },
+  value: {
+    readonly notAdmittingBecause: string;
+    readonly headSequence: number;
+    readonly headAgeMs: number;
+    readonly denyListVersion: number;
+    readonly busConnected: boolean;
+  },
   _now: number,
 ): string {
   if (value.notAdmittingBecause !== "") return `admits nobody: ${value.notAdmittingBecause}`;
@@ -45,11 +64,30 @@ function dataPlaneLines({ router }: NetworkStatus, { bold, dim }: Colors, now: n
   if (router.kind === "down") return [];
   const { tunnelList, hostList, circuitList, bytesForwarded } = router.value;
   return [
-    ...section(bold("Tunnels"), tunnelList.map((tunnel) => [tunnel.spiffeId, `${tunnel.streams} streams`, tunnel.tlsGroup, `for ${age(now - tunnel.sinceUnixMs)}`]), dim),
-    ...section(bold("Hosts"), hostList.map((host) => [host.service, host.spiffeId, `for ${age(now - host.sinceUnixMs)}`]), dim),
+    ...section(
+      bold("Tunnels"),
+      tunnelList.map((tunnel) => [
+        tunnel.spiffeId,
+        `${tunnel.streams} streams`,
+        tunnel.tlsGroup,
+        `for ${age(now - tunnel.sinceUnixMs)}`,
+      ]),
+      dim,
+    ),
+    ...section(
+      bold("Hosts"),
+      hostList.map((host) => [host.service, host.spiffeId, `for ${age(now - host.sinceUnixMs)}`]),
+      dim,
+    ),
     ...section(
       bold("Circuits"),
-      circuitList.map((circuit) => [circuit.service, circuit.dialerId, `→ ${circuit.hostId}`, `${circuit.bytesFromDialer + circuit.bytesFromHost} bytes`, `for ${age(now - circuit.sinceUnixMs)}`]),
+      circuitList.map((circuit) => [
+        circuit.service,
+        circuit.dialerId,
+        `→ ${circuit.hostId}`,
+        `${circuit.bytesFromDialer + circuit.bytesFromHost} bytes`,
+        `for ${age(now - circuit.sinceUnixMs)}`,
+      ]),
       dim,
     ),
     `${bold("Forwarded")} ${bytesForwarded} bytes since the router's start`,
@@ -57,7 +95,11 @@ function dataPlaneLines({ router }: NetworkStatus, { bold, dim }: Colors, now: n
   ];
 }
 
-function section(title: string, rows: readonly (readonly string[])[], dim: (text: string) => string): readonly string[] {
+function section(
+  title: string,
+  rows: readonly (readonly string[])[],
+  dim: (text: string) => string,
+): readonly string[] {
   if (rows.length === 0) return [`${title} ${dim("none")}`];
   return [`${title} ${rows.length}`, ...renderTable(rows).map((line) => `  ${line}`)];
 }
@@ -75,7 +117,8 @@ function cryptographyLines({ router }: NetworkStatus, { bold, dim }: Colors): re
   ];
 }
 
-const busException = "excepted from the post-quantum promise: nats-server 2.9.10 knows no hybrid group; it listens on loopback only";
+const busException =
+  "excepted from the post-quantum promise: nats-server 2.9.10 knows no hybrid group; it listens on loopback only";
 
 function isHybrid(group: string): boolean {
   return group.includes("MLKEM");

@@ -1,0 +1,17 @@
+import { startNetwork } from "./src/start-network.ts";
+const t = performance.now();
+await using n = await startNetwork({ stateDir: "/tmp/h3-net2/state", keyDir: "/tmp/h3-net2/keys", env: process.env, onProgress: (p: any) => console.log(Math.round(performance.now() - t), JSON.stringify(p)), signal: AbortSignal.timeout(60000) } as any);
+console.log("up", Math.round(performance.now() - t), n.routerAddress);
+const tok = await n.admin.enrollment.createToken({ workload: "agent", ttlSeconds: 0, keyThumbprint: "" });
+const { enroll, } = await import("@sallyport/connector");
+const folders = { configHome: "/tmp/h3-net2/cfg", dataHome: "/tmp/h3-net2/data", stateHome: "/tmp/h3-net2/st" };
+const p = await enroll({ token: tok.token, profile: "x", folders });
+console.log(p.svid.identity.id.uri, p.generation, p.routers);
+console.log((await n.admin.enrollment.listTokens({})).tokens);
+await enroll({ token: tok.token, profile: "y", folders }).catch((e) => console.log(e.message));
+await n.admin.policy.revoke({ subject: { kind: { $case: "name", value: "thief" } }, reason: "test" });
+const tok2 = await n.admin.enrollment.createToken({ workload: "thief", ttlSeconds: 0, keyThumbprint: "" });
+await enroll({ token: tok2.token, profile: "z", folders }).catch((e) => console.log(e.message));
+await new Promise((r) => setTimeout(r, 1500));
+const { events } = await n.admin.audit.search({ filter: undefined, limit: 50 });
+console.log(events.map((e: any) => `${e.kind} ${e.actorName} ${e.errorCode} ${e.emitterId}`).join("\n"));
