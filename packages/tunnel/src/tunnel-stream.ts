@@ -6,6 +6,7 @@
  * S3. FIN ends one direction. When both are ended the tunnel forgets the stream, though its reader may not have read it all.
  * S4. Destroyed before that: queued frames are dropped and the peer gets RESET.
  * S5. What waits for its reader costs memory in proportion to its bytes: no small payload keeps a large chunk alive, and many small ones are gathered.
+ * S6. A peer cannot end this process: its RESET may come before anyone listens, so that `error` always has a listener. Whoever reads or writes learns of it.
  */
 import { Duplex } from "node:stream";
 import { Credit, FrameError, INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
@@ -62,6 +63,7 @@ export class TunnelStream extends Duplex {
     super({ readableHighWaterMark: READ_HIGH_WATER_BYTES, writableHighWaterMark: WRITE_HIGH_WATER_BYTES });
     this.streamId = streamId;
     this.#port = port;
+    this.on("error", () => {}); // S6
   }
 
   /** Ends both directions now: unsent bytes are dropped, the peer is told `code` (WireCode), and this side's reader gets no more. */

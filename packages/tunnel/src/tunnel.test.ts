@@ -1,6 +1,7 @@
 import { duplexPair } from "node:stream";
 import { FrameType, WireCode, encodeFrame, encodeReset } from "@sallyport/frame";
 import { Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { IncomingStream } from "./incoming-stream.ts";
 import { ScriptedPeer } from "./testing/scripted-peer.ts";
@@ -99,6 +100,18 @@ test("a fault in the handler of incoming streams ends this tunnel, not the proce
   expect(await tunnel.closed).toMatchObject({ kind: "failed", cause: { message: "a fault" } });
 });
 
+test("a peer that opens more streams than it was told is refused, one stream at a time", async () => {
+  const { tunnel, peer } = tunnelAndPeer({ maxStreams: 2, onOpen: (incoming) => void incoming.accept(StreamAccept.create()) });
+  peer.sendHello().sendOpen(2, "files").sendOpen(4, "files").sendOpen(6, "files");
+  const refused = await peer.next(FrameType.refuse);
+  expect(refused.streamId).toBe(6);
+  expect(Refusal.decode(refused.payload).code).toBe("OVERLOADED");
+  peer.send(encodeReset(4, WireCode.cancelled)).sendOpen(8, "files");
+  expect((await peer.next(FrameType.accept)).streamId).toBe(8);
+  expect(tunnel.streamCount).toBe(2);
+  await tunnel.close();
+});
+
 test("an OPEN that crossed the goaway is refused as DRAINING", async () => {
   const { tunnel, peer } = tunnelAndPeer({
     onOpen: (incoming) => incoming.accept(StreamAccept.create()).on("error", () => {}),
@@ -111,6 +124,52 @@ test("an OPEN that crossed the goaway is refused as DRAINING", async () => {
   expect(tunnel.streamCount).toBe(1);
   peer.send(encodeReset(2, WireCode.cancelled));
   expect(await tunnel.closed).toEqual({ kind: "drained" });
+});
+
+test("a reset in the same bytes as the accept is an error of the stream, and not of the process", async () => {
+  const { tunnel, peer } = tunnelAndPeer();
+  peer.sendHello();
+  const dialing = tunnel.openStream(dial);
+  await peer.next(FrameType.open);
+  peer.send(Buffer.concat([encodeFrame(FrameType.accept, 0, 1), encodeReset(1, WireCode.revoked)]));
+  const result = await dialing;
+  if (result.kind !== "accepted") throw new Error("The stream was refused.");
+  await expect(result.stream.toArray()).rejects.toThrow();
+  expect(result.stream.errored).toMatchObject({ code: "STREAM_RESET", wireCode: WireCode.revoked });
+  await tunnel.close();
+});
+
+const anyFrame = fc
+  .tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 1, max: 9 }), fc.uint8Array({ minLength: 1, maxLength: 40 }))
+  .map(([type, id, bytes]) => {
+    const payload = {
+      4: Buffer.from([0, 0, 0, 9]),
+      5: undefined,
+      6: Buffer.from([0, 0, 0, 5]),
+      7: Buffer.alloc(8),
+      8: Buffer.alloc(4),
+    };
+    const ofTunnel = type >= FrameType.ping;
+    return encodeFrame(type, 0, ofTunnel ? 0 : id, type in payload ? payload[type as keyof typeof payload] : bytes); // `in` has just asked.
+  });
+
+test("whatever frames a peer sends, the tunnel goes on or ends with a code for it", async () => {
+  const ends = new Map<string, number>();
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyFrame, { minLength: 1, maxLength: 12 }), async (frames) => {
+      const { tunnel, peer } = tunnelAndPeer({
+        onOpen: (incoming) =>
+          incoming.open.service.length % 2 === 0 ? incoming.accept(StreamAccept.create()).resume() : undefined,
+      });
+      peer.sendHello().sendOpen(2, "even").sendOpen(4, "odd").send(Buffer.concat(frames)).endCarrier();
+      const { kind } = await tunnel.closed;
+      ends.set(kind, (ends.get(kind) ?? 0) + 1);
+      expect(["ended", "violated"]).toContain(kind);
+      expect(tunnel.streamCount).toBe(0);
+    }),
+    { numRuns: 200 },
+  );
+  expect(ends.size).toBe(2);
 });
 
 test("a carrier that dies under an open stream is an error to its reader, never an end", async () => {
