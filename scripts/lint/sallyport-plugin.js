@@ -7,8 +7,12 @@
  * disable-needs-reason: who switches a rule off says why, after `--`.
  */
 
-const serverMakers = new Set(["createServer", "createSecureServer", "Server"]);
-const tlsModules = /^(?:node:)?(?:tls|https|http2)$/;
+/** What makes a server end of TLS, by module. `http2.createServer` is plain HTTP/2 over what it is given. */
+const serverMakers = new Map([
+  ["tls", ["createServer", "Server"]],
+  ["https", ["createServer", "Server"]],
+  ["http2", ["createSecureServer"]],
+]);
 
 /** @param {any} node @returns {string | null} */
 const nameOf = (node) =>
@@ -19,8 +23,9 @@ const noTlsServerEnd = {
   meta: { type: "problem", schema: [] },
   /** @param {any} context */
   create(context) {
-    /** Local names that stand for a whole TLS module, and those that stand for one of its server makers. */
-    const modules = new Set();
+    /** @type {Map<string, readonly string[]>} Local names of whole modules, with what makes a server in them. */
+    const modules = new Map();
+    /** Local names of what makes a server. */
     const makers = new Set();
     const report = (/** @type {any} */ node) =>
       context.report({ node, message: "A server end of TLS is made only in packages/mtls (createMtlsServer)." });
@@ -28,15 +33,15 @@ const noTlsServerEnd = {
     const makesServer = (callee) =>
       makers.has(nameOf(callee)) ||
       (callee?.type === "MemberExpression" &&
-        modules.has(nameOf(callee.object)) &&
-        serverMakers.has(nameOf(callee.property) ?? ""));
+        modules.get(nameOf(callee.object) ?? "")?.includes(nameOf(callee.property) ?? "") === true);
     return {
       /** @param {any} node */
       ImportDeclaration(node) {
-        if (!tlsModules.test(node.source.value)) return;
+        const names = serverMakers.get(String(node.source.value).replace(/^node:/, ""));
+        if (names === undefined) return;
         for (const specifier of node.specifiers) {
-          if (specifier.type !== "ImportSpecifier") modules.add(specifier.local.name);
-          else if (serverMakers.has(nameOf(specifier.imported) ?? "")) makers.add(specifier.local.name);
+          if (specifier.type !== "ImportSpecifier") modules.set(specifier.local.name, names);
+          else if (names.includes(nameOf(specifier.imported) ?? "")) makers.add(specifier.local.name);
         }
       },
       /** @param {any} node */

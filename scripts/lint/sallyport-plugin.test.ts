@@ -41,6 +41,7 @@ test.each([
 test.each([
   `import { connect } from "node:tls"; export const s = connect({ port: 1 });`,
   `import { createServer } from "node:net"; export const s = createServer();`,
+  `import { createServer } from "node:http2"; export const s = createServer();`,
 ])("a client end of TLS and a plain server are not: %s", async (source) => {
   expect(await lint(source)).toBe("");
 });

@@ -15,6 +15,6 @@ export interface Entry {
 export function serviceEntry(name: ServiceName): Entry {
   const source = join(checkoutDir, "services", name, "src/main.ts");
   if (existsSync(source))
-    return { file: source, nodeOptions: ["--conditions=source", "--disable-warning=ExperimentalWarning"] };
+    return { file: source, nodeOptions: ["--conditions=sallyport-source", "--disable-warning=ExperimentalWarning"] };
   return { file: join(checkoutDir, "services", name, "dist/main.js"), nodeOptions: [] };
 }
