@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ConstellationError } from "./constellation-error.ts";
 
 /** TCP ports on 127.0.0.1 of what is private. */
-export interface PrivatePorts {
+interface PrivatePorts {
   readonly nats: number;
   readonly ca: number;
   readonly enrollment: number;
