@@ -4,7 +4,7 @@ import { type TemporaryHome, temporaryHome } from "./temporary-home.ts";
 
 export const checkout: string = join(import.meta.dirname, "../..");
 export const storyFolder: string = join(checkout, "packages/first-light");
-export const sharedFolder: string = join(storyFolder, "folder");
+const sharedFolder: string = join(storyFolder, "folder");
 export const launcher: string = join(checkout, "packages/cli/bin/sallyport.js");
 
 export interface TestStage extends AsyncDisposable {

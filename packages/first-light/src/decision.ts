@@ -18,6 +18,6 @@ export function readDecision(value: unknown): RefusalDecision {
   return { decisionId, ruleIds };
 }
 
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
