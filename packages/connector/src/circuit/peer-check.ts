@@ -49,7 +49,7 @@ function isPremature(decision: Decision, sliceVersion: number): boolean {
   return decision.code !== "IDENTITY_DENIED" && decision.sliceVersion < sliceVersion;
 }
 
-export function refusalOf(decision: Decision): Refusal {
+function refusalOf(decision: Decision): Refusal {
   const { code, reason, decisionId, ruleIds, sliceVersion } = decision;
   return { code, message: reason, decisionId, ruleIds: [...ruleIds], sliceVersion };
 }

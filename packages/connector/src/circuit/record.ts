@@ -6,7 +6,7 @@
  */
 const recordType = { data: 0, end: 1, reset: 2 };
 
-export const maxRecordBytes: number = 65_535;
+const maxRecordBytes = 65_535;
 const headerBytes = 4;
 const endBytes = 8;
 const resetBytes = 4;

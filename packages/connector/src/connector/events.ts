@@ -83,6 +83,6 @@ export function circuitRefused(circuit: RefusedCircuit, why: ConnectorError): Ev
   };
 }
 
-export function nameOf(identity: Identity): string {
+function nameOf(identity: Identity): string {
   return identity.kind === "bus" ? identity.role : identity.name;
 }

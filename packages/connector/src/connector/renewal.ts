@@ -119,6 +119,6 @@ export class Renewal implements AsyncDisposable {
 }
 
 /** Half of the certificate's life, in Unix milliseconds. */
-export function renewalTime(svid: Svid): number {
+function renewalTime(svid: Svid): number {
   return (svid.notBefore.getTime() + svid.notAfter.getTime()) / 2;
 }

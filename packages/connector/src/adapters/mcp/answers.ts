@@ -43,7 +43,7 @@ export function refusedCall(id: RpcId, decision: Decision, isModern: boolean): B
   return line({ jsonrpc: "2.0", id, result });
 }
 
-export function refusalText({ ruleIds, reason, decisionId }: Decision): string {
+function refusalText({ ruleIds, reason, decisionId }: Decision): string {
   const rule = ruleIds.length === 0 ? "" : ` ${ruleIds.join(", ")}`;
   return `Denied by policy${rule}: ${reason} (decision ${decisionId})`;
 }

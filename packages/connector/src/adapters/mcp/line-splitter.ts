@@ -1,5 +1,5 @@
 /** One JSON-RPC message with its line feed: 4 MiB. */
-export const maxLineBytes: number = 4 * 1024 * 1024;
+const maxLineBytes = 4 * 1024 * 1024;
 
 const lineFeed = 0x0a;
 

@@ -1,5 +1,4 @@
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { EventInput } from "@sallyport/audit-log";
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
 import { circuitWorld, type CircuitWorld } from "../../circuit/circuit-world.test-support.ts";
@@ -12,9 +11,8 @@ import { LineSplitter } from "./line-splitter.ts";
 import type { MessageFault } from "./message.ts";
 
 /** Of @modelcontextprotocol/server-everything, as a plain Node script on stdio. */
-export const everythingServer: string = join(
-  dirname(createRequire(import.meta.url).resolve("@modelcontextprotocol/server-everything/package.json")),
-  "dist/index.js",
+export const everythingServer: string = fileURLToPath(
+  new URL("dist/index.js", import.meta.resolve("@modelcontextprotocol/server-everything/package.json")),
 );
 
 export const toolRules: string = `
