@@ -6,7 +6,8 @@
  *
  * C1. The carrier holds one batch (`batchBytes`), the queue the rest: what is queued can still be dropped or overtaken.
  * C2. `queuedBytes` never passes `maxQueuedBytes`: the channel ends instead.
- * C3. One terminal path, `#settle`. After it nothing is read, written or reported but one `onEnd`, which never comes from inside a call of the owner.
+ * C3. One terminal path, `#settle`. After it nothing is read, written or reported but one `onEnd`, which never comes from inside a call of the owner;
+ *     what is still written then, or after `close`, is dropped.
  * C4. What waits in a congested channel costs memory in proportion to its bytes: small frames are packed.
  * C5. What the handler throws ends this channel, not the process.
  * C6. A socket has copied what it was given when it calls back; another Duplex may pass the same bytes on. Only a socket's buffers are used again.

@@ -101,7 +101,10 @@ test("a fault in the handler of incoming streams ends this tunnel, not the proce
 });
 
 test("a peer that opens more streams than it was told is refused, one stream at a time", async () => {
-  const { tunnel, peer } = tunnelAndPeer({ maxStreams: 2, onOpen: (incoming) => void incoming.accept(StreamAccept.create()) });
+  const { tunnel, peer } = tunnelAndPeer({
+    maxStreams: 2,
+    onOpen: (incoming) => void incoming.accept(StreamAccept.create()),
+  });
   peer.sendHello().sendOpen(2, "files").sendOpen(4, "files").sendOpen(6, "files");
   const refused = await peer.next(FrameType.refuse);
   expect(refused.streamId).toBe(6);

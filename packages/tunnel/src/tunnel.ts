@@ -205,11 +205,10 @@ export class Tunnel implements TunnelEndpoint {
 
   #onControl(control: Control): void {
     const state = this.#state;
-    if (control.message === undefined) return; // A kind that a later version has: it may be ignored, or hello would have told.
-    if (control.message.$case !== "hello") {
+    if (control.message?.$case !== "hello") {
       if (state.kind === "greeting")
         throw new FrameError("HELLO_INVALID", "The first control message must be the hello."); // E1
-      this.#options.onControl(control);
+      if (control.message !== undefined) this.#options.onControl(control); // A kind that a later version has is ignored.
       return;
     }
     if (state.kind !== "greeting") throw new FrameError("HELLO_INVALID", "A second hello.");

@@ -40,7 +40,13 @@ export const violations: readonly Violation[] = [
   {
     title: "a frame before the hello",
     silentStart: true,
-    act: (peer) => void peer.sendOpen(1, "accepted"),
+    act: (peer) => void peer.sendOpen(1, "accepted").sendHello(),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "a control message before the hello",
+    silentStart: true,
+    act: (peer) => void peer.send(encodeFrame(FrameType.control, 0, 0)).sendHello(),
     wireCode: WireCode.protocol,
   },
   {
