@@ -25,6 +25,8 @@ interface Reconciled {
   readonly documentRevision: number;
   readonly denyListRevision: number;
   readonly publication: Publication;
+  /** By key: what is known to be on the bus, so that one change does not read all the others. */
+  readonly payloads: ReadonlyMap<string, Uint8Array>;
   /** When the bus must be looked at again: the first of its envelopes is due to be signed anew by then, at the latest. */
   readonly recheckAtMs: number;
 }
@@ -53,8 +55,9 @@ export class Publisher {
    * Calls that wait for a running publication share the next one.
    */
   publish(): Promise<Head> {
+    if (this.#waiting !== null) return this.#waiting;
     if (this.#running === null) return this.#run();
-    this.#waiting ??= this.#running.then(
+    this.#waiting = this.#running.then(
       () => this.#runNext(),
       () => this.#runNext(),
     );
@@ -107,21 +110,21 @@ export class Publisher {
       denyListRevision: denyList.entry?.revision ?? 0,
     };
     const known = this.#reconciled;
-    const same =
-      known?.documentRevision === revisions.documentRevision && known.denyListRevision === revisions.denyListRevision;
-    if (same && Date.now() < known.recheckAtMs) return known.publication;
-    const publication = {
-      policyVersion: policy.value.version,
-      slices: slicesOf(policy.value),
-      denyList: denyList.value,
-    };
-    let recheckAtMs = Date.now() + RECHECK_MS;
+    const sameDocument = known?.documentRevision === revisions.documentRevision;
+    const recheck = known === null || Date.now() >= known.recheckAtMs;
+    if (!recheck && sameDocument && known.denyListRevision === revisions.denyListRevision) return known.publication;
+    const slices = sameDocument ? known.publication.slices : slicesOf(policy.value);
+    const publication = { policyVersion: policy.value.version, slices, denyList: denyList.value };
+    const payloads = new Map<string, Uint8Array>();
+    let recheckAtMs = recheck ? Date.now() + RECHECK_MS : known.recheckAtMs;
     for (const item of itemsOf(publication, { denyList: DENY_LIST_KEY, slice: sliceKey })) {
+      payloads.set(item.key, item.payload);
+      if (!recheck && equal(known.payloads.get(item.key), item.payload)) continue;
       const sealedUntilMs = await this.#put(item);
       if (sealedUntilMs === null) return null;
       recheckAtMs = Math.min(recheckAtMs, sealedUntilMs - RESEAL_BEFORE_EXPIRY_MS);
     }
-    this.#reconciled = { ...revisions, publication, recheckAtMs };
+    this.#reconciled = { ...revisions, publication, payloads, recheckAtMs };
     return publication;
   }
 
@@ -155,4 +158,8 @@ export class Publisher {
     const envelope = sealEnvelope(HEAD_TYPE, Head.encode(head).finish(), this.#ownSvid());
     return (await this.#published.write(HEAD_KEY, envelope, before)) === "written" ? head : null;
   }
+}
+
+function equal(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0;
 }
