@@ -52,6 +52,11 @@ test("nobody is enrolled before a current deny-list has arrived", async () => {
 describe("a token", () => {
   test("holds what a workload needs to recognize us, and its secret is kept nowhere", async () => {
     const token = await world.token("agent");
+    expect(world.events.at(-1)).toMatchObject({
+      kind: "token.created",
+      actorName: "local",
+      attributes: { workload: "agent", token: token.tokenId },
+    });
     const [form, facts = "", secret = ""] = token.text.split(".");
     expect(form).toBe("spt1");
     expect(JSON.parse(Buffer.from(facts, "base64url").toString())).toEqual({

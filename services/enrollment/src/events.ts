@@ -1,6 +1,6 @@
 /** What enrollment puts on record. Kinds are those of audit.proto. Neither tokens nor secrets are in here: a token's id is no secret. */
 import type { EventInput } from "@sallyport/audit-log";
-import { checkLeaf, type Identity, type SpiffeId } from "@sallyport/identity";
+import { checkLeaf, identityOf, parseSpiffeId, type Identity, type SpiffeId } from "@sallyport/identity";
 import type { Enrolled } from "./domain/redeem.ts";
 import type { Renewed } from "./domain/renew.ts";
 import type { Token } from "./domain/token.ts";
@@ -9,6 +9,7 @@ export function tokenCreated(token: Token): EventInput {
   return {
     kind: "token.created",
     actorId: token.createdBy,
+    actorName: creatorOf(token),
     outcome: "ok",
     attributes: {
       token: token.id,
@@ -62,6 +63,11 @@ export function enrollmentRefused(about: {
       ...(unrecorded === 0 ? {} : { rate_limited: String(unrecorded) }),
     },
   };
+}
+
+function creatorOf({ createdBy }: Token): string {
+  const identity = identityOf(parseSpiffeId(createdBy));
+  return identity.kind === "bus" ? identity.role : identity.name;
 }
 
 function serialOf([leaf]: readonly Buffer[]): string {

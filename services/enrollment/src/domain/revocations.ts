@@ -8,13 +8,12 @@ export function policyRevocations(state: Pick<PolicyState, "freshness" | "denied
     check: (principal) => {
       const entry = state.denied(principal);
       if (entry !== null) {
-        throw new EnrollmentError(
-          "IDENTITY_REVOKED",
-          `${principal.identity.id.uri} is revoked${entry.reason === "" ? "" : `: ${entry.reason}`}.`,
-          {
-            remedy: "An administrator can take it off the deny-list.",
-          },
-        );
+        const { identity } = principal;
+        const who = identity.kind === "workload" ? `The workload ${identity.name}` : identity.id.uri;
+        const why = entry.reason === "" ? "" : `: ${entry.reason}`;
+        throw new EnrollmentError("IDENTITY_REVOKED", `${who} is revoked${why}.`, {
+          remedy: "An administrator can take it off the deny-list.",
+        });
       }
       const freshness = state.freshness();
       if (freshness.kind !== "fresh") {
