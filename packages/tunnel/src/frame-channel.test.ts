@@ -119,6 +119,58 @@ test("an abort says why, without the bytes that were queued", async () => {
   expect(await peer.goawayCode()).toBe(WireCode.expired);
 });
 
+test("an owner that aborts within a frame hears of no other frame of the chunk", async () => {
+  let frames = 0;
+  const { channel, peer } = channelAndPeer({
+    onFrame: () => {
+      frames += 1;
+      channel.abort(WireCode.revoked);
+    },
+  });
+  peer.send(Buffer.concat([data(1, 1), data(1, 1), encodeFrame(FrameType.goaway, 0, 0, Buffer.from([0, 0, 0, 1]))]));
+  expect(await channel.end).toEqual({ kind: "aborted", code: WireCode.revoked });
+  expect(frames).toBe(1);
+});
+
+test("a small frame that waits in a congested channel keeps nothing of the chunk that it came in", async () => {
+  const { channel, peer } = channelAndPeer({}, { highWaterBytes: 100_000 });
+  peer.stopReading();
+  while (!channel.congested) channel.forward(data(1, 16_376));
+  const chunk = Buffer.alloc(65_536);
+  encodeFrame(FrameType.data, 0, 3, Buffer.from("small")).copy(chunk);
+  channel.forward(chunk.subarray(0, 13));
+  chunk.fill(0xff);
+  peer.resumeReading();
+  for (;;) {
+    const frame = await peer.next(FrameType.data);
+    if (frame.streamId === 1) continue;
+    expect(frame).toMatchObject({ streamId: 3, payload: Buffer.from("small") });
+    break;
+  }
+});
+
+test("a large entry begins a batch of its own once small ones put the batch out of step", async () => {
+  const [near, far] = duplexPair({ highWaterMark: 16_384 });
+  const batches: number[] = [];
+  near._writev = (chunks, done) => {
+    batches.push(chunks.reduce((sum, { chunk }) => sum + (chunk as Buffer).length, 0)); // Buffers are all that is ever written here.
+    setImmediate(done);
+  };
+  near._write = (chunk: Buffer, _encoding, done) => {
+    batches.push(chunk.length);
+    setImmediate(done);
+  };
+  const channel = new FrameChannel(near, inert);
+  channel.forward(data(1, 16_376));
+  channel.forward(data(1, 16_376));
+  channel.writeFrame(FrameType.fin, 0, 3);
+  channel.writeFrame(FrameType.fin, 0, 5);
+  channel.forward(data(1, 16_376));
+  while (channel.queuedBytes > 0) await new Promise(setImmediate);
+  expect(batches).toEqual([2 * 16_384 + 2 * 8, 16_384]);
+  far.destroy();
+});
+
 test("a close sends what is queued first", async () => {
   const { channel, peer } = channelAndPeer({}, { batchBytes: 1 });
   for (let id = 1; id < 100; id += 2) channel.forward(data(id, 5000));

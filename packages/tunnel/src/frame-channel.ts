@@ -2,36 +2,27 @@
  * A carrier (any Duplex, in the product a TLS socket) seen as frames.
  *
  * Inbound: carrier 'data' → FrameDecoder → PING and GOAWAY here, everything else to the handler, then `onBatchEnd` once per chunk.
- * Outbound: writeFrame, writeData, forward → OutboundQueue → at flush a batch of whole frames, in one corked write.
+ * Outbound: writeFrame, writeData, forward → Outbound → at flush a batch of whole frames, in one corked write.
  *
- * C1. The carrier holds one batch (`batchBytes`), the queue the rest: what is queued can still be dropped or overtaken.
- * C2. `queuedBytes` never passes `maxQueuedBytes`: the channel ends instead.
- * C3. One terminal path, `#settle`. After it nothing is read, written or reported but one `onEnd`, which never comes from inside a call of the owner;
+ * C1. `queuedBytes` never passes `maxQueuedBytes`: the channel ends instead.
+ * C2. One terminal path, `#settle`. After it nothing is read, written or reported but one `onEnd`, which never comes from inside a call of the owner;
  *     what is still written then, or after `close`, is dropped.
- * C4. What waits in a congested channel costs memory in proportion to its bytes: small frames are packed.
- * C5. What the handler throws ends this channel, not the process.
- * C6. A socket has copied what it was given when it calls back; another Duplex may pass the same bytes on. Only a socket's buffers are used again.
- * C7. A large entry begins where a TLS record begins: full frames then travel one to a record, and arrive uncut. So a batch ends before a large entry
- *     that smaller ones have put out of step; the next begins when the carrier has taken it.
+ * C3. What the handler throws ends this channel, not the process.
  */
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import {
   FrameDecoder,
   FrameError,
   FrameType,
   HEADER_BYTES,
-  MAX_FRAME_BYTES,
   MAX_PAYLOAD_BYTES,
   PING_ACK,
   WireCode,
-  dataRunBytes,
   encodeFrame,
   encodeGoaway,
   encodePing,
   setU32,
   u32At,
-  writeDataRun,
 } from "@sallyport/frame";
 import { type ChannelEnd, goawayCodeOf } from "./channel-end.ts";
 import {
@@ -42,8 +33,7 @@ import {
 import { FrameBudget } from "./frame-budget.ts";
 import type { FrameHandler } from "./frame-handler.ts";
 import { Liveness } from "./liveness.ts";
-import { OutboundQueue } from "./outbound-queue.ts";
-import { RUN_BYTES, RunBuffers } from "./run-buffers.ts";
+import { Outbound } from "./outbound.ts";
 import { TunnelError } from "./tunnel-error.ts";
 
 type ChannelState =
@@ -55,14 +45,6 @@ type ChannelState =
 /** For a GOAWAY to leave, behind what the carrier holds already, before the carrier is destroyed. */
 const GOAWAY_GRACE_MS = 250;
 
-/** Four full frames: what `writeData` takes at once. */
-export const MAX_RUN_PAYLOAD_BYTES: number = RUN_BYTES - (RUN_BYTES / MAX_FRAME_BYTES) * HEADER_BYTES;
-
-/** Entries from here on are worth a batch of their own (C7). */
-const LARGE_ENTRY_BYTES = 8192;
-
-const runBuffers = new RunBuffers();
-
 export class FrameChannel {
   readonly end: Promise<ChannelEnd>;
   readonly #carrier: Duplex;
@@ -71,25 +53,9 @@ export class FrameChannel {
   readonly #decoder: FrameDecoder;
   readonly #budget: FrameBudget;
   readonly #liveness: Liveness;
-  readonly #queue = new OutboundQueue();
+  readonly #outbound: Outbound;
   readonly #resolveEnd: (end: ChannelEnd) => void;
-  readonly #flushSoon = (): void => {
-    this.#flushScheduled = false;
-    this.flush();
-  };
-  // C6
-  readonly #carrierCopies: boolean;
-  readonly #inFlight: Buffer[] = [];
-  readonly #onWritten = (error?: Error | null): void => {
-    const frames = this.#inFlight.shift();
-    if (error || frames === undefined) return; // The carrier reports its failure itself.
-    if (this.#carrierCopies) runBuffers.giveBack(frames);
-    if (this.#inFlight.length === 0) this.flush();
-  };
   #state: ChannelState = { kind: "open" };
-  #flushScheduled = false;
-  #congested = false;
-  #handedOverAt = 0;
   #pingNumber = 0;
   #pingSentAt = 0;
   #roundTripMs: number | null = null;
@@ -99,7 +65,6 @@ export class FrameChannel {
     this.end = ended.promise;
     this.#resolveEnd = ended.resolve;
     this.#carrier = carrier;
-    this.#carrierCopies = carrier instanceof Socket;
     this.#handler = handler;
     this.#options = resolveFrameChannelOptions(options);
     const now = performance.now();
@@ -114,6 +79,13 @@ export class FrameChannel {
       },
       now,
     );
+    this.#outbound = new Outbound(carrier, this.#options, {
+      onHandOver: (at) => this.#liveness.sent(at),
+      onDrain: () => this.#onDrain(),
+      onEmpty: () => {
+        if (this.#state.kind === "closing") carrier.end();
+      },
+    });
     this.#decoder = new FrameDecoder((type, flags, streamId, chunk, start, end) =>
       this.#onFrame(type, flags, streamId, chunk, start, end),
     );
@@ -127,12 +99,12 @@ export class FrameChannel {
 
   /** Bytes that wait in the queue or in the carrier's own buffer. */
   get queuedBytes(): number {
-    return this.#queue.bytes + this.#carrier.writableLength;
+    return this.#outbound.queuedBytes;
   }
 
   /** True from `queuedBytes` ≥ `highWaterBytes` on, until it falls to half of that: then `onDrain`. */
   get congested(): boolean {
-    return this.#congested;
+    return this.#outbound.congested;
   }
 
   /** Of the last answered PING; null before the first, which a busy channel may never send. */
@@ -154,8 +126,8 @@ export class FrameChannel {
   /** Queues one or more whole frames without a copy: the bytes must not change until they left. */
   forward(frames: Buffer): void {
     if (this.#state.kind !== "open") return;
-    this.#queue.push(frames, this.#congested);
-    this.#afterPush();
+    this.#outbound.push(frames);
+    this.#checkQueue();
   }
 
   /**
@@ -164,26 +136,18 @@ export class FrameChannel {
    */
   writeData(streamId: number, pieces: readonly Uint8Array[], offset: number, payloadBytes: number): void {
     if (this.#state.kind !== "open") return;
-    const runBytes = dataRunBytes(payloadBytes);
-    const run = this.#carrierCopies ? runBuffers.take(runBytes) : Buffer.allocUnsafe(runBytes);
-    writeDataRun(run, streamId, pieces, offset, payloadBytes);
-    this.forward(run);
+    this.#outbound.pushData(streamId, pieces, offset, payloadBytes);
+    this.#checkQueue();
   }
 
   /** Hands a batch of whole frames to the carrier, in one write, unless it still has one; then the next follows by itself. */
   flush(): void {
-    if (this.#state.kind === "ended") return;
-    if (this.#queue.bytes > 0 && this.#inFlight.length === 0) this.#handOver();
-    if (this.#congested && this.queuedBytes <= this.#options.highWaterBytes / 2) {
-      this.#congested = false;
-      this.#reportDrain();
-    }
-    if (this.#state.kind === "closing" && this.#queue.bytes === 0) this.#carrier.end();
+    if (this.#state.kind !== "ended") this.#outbound.flush();
   }
 
-  /** Drops the queued DATA, WINDOW and FIN frames of a stream (C1), so that a RESET is the next the peer hears of it. Returns the bytes dropped. */
+  /** Drops the queued DATA, WINDOW and FIN frames of a stream so that a RESET is the next the peer hears of it. Returns the bytes dropped. */
   dropStream(streamId: number): number {
-    return this.#queue.dropStream(streamId);
+    return this.#outbound.dropStream(streamId);
   }
 
   /** Stops reading. The peer's pings stay unanswered meanwhile: longer than a moment ends the tunnel at the peer's side. */
@@ -226,7 +190,7 @@ export class FrameChannel {
       this.#decoder.push(chunk);
       this.#handler.onBatchEnd();
     } catch (error) {
-      this.#fail(error); // C5
+      this.#fail(error); // C3
     }
     this.flush();
   };
@@ -253,8 +217,8 @@ export class FrameChannel {
       if (u32At(chunk, at + 4) === this.#pingNumber) this.#roundTripMs = performance.now() - this.#pingSentAt;
       return;
     }
-    this.#queue.pushUrgent(encodePing(chunk.subarray(at, at + 8), true));
-    this.#afterPush();
+    this.#outbound.pushUrgent(encodePing(chunk.subarray(at, at + 8), true));
+    this.#checkQueue();
   }
 
   #ping(): void {
@@ -263,51 +227,27 @@ export class FrameChannel {
     this.#pingNumber = (this.#pingNumber + 1) >>> 0;
     setU32(opaque, 4, this.#pingNumber);
     this.#pingSentAt = performance.now();
-    this.#queue.pushUrgent(encodePing(opaque, false));
-    this.#afterPush();
+    this.#outbound.pushUrgent(encodePing(opaque, false));
   }
 
-  #afterPush(): void {
-    const queuedBytes = this.queuedBytes;
-    if (queuedBytes > this.#options.maxQueuedBytes) {
-      this.#settle({ kind: "overflowed", queuedBytes }); // C2
-      return;
-    }
-    if (queuedBytes >= this.#options.highWaterBytes) this.#congested = true;
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    process.nextTick(this.#flushSoon);
+  /** C1 */
+  #checkQueue(): void {
+    const { queuedBytes } = this.#outbound;
+    if (queuedBytes > this.#options.maxQueuedBytes) this.#settle({ kind: "overflowed", queuedBytes });
   }
 
-  #reportDrain(): void {
+  #onDrain(): void {
+    if (this.#state.kind === "ended") return;
     try {
       this.#handler.onDrain?.();
     } catch (error) {
-      this.#fail(error); // C5
+      this.#fail(error); // C3
     }
-  }
-
-  /** C1, C7 */
-  #handOver(): void {
-    const carrier = this.#carrier;
-    carrier.cork();
-    for (let batchBytes = 0; batchBytes < this.#options.batchBytes;) {
-      const next = this.#queue.next;
-      if (next === null || (next.length >= LARGE_ENTRY_BYTES && batchBytes % MAX_FRAME_BYTES !== 0)) break;
-      this.#queue.shift();
-      batchBytes += next.length;
-      this.#inFlight.push(next);
-      carrier.write(next, this.#onWritten);
-    }
-    carrier.uncork();
-    this.#handedOverAt = performance.now();
-    this.#liveness.sent(this.#handedOverAt);
   }
 
   #checkStall(now: number): void {
-    const stalledMs = now - this.#handedOverAt;
-    if (this.#inFlight.length > 0 && stalledMs > this.#options.stalledAfterMs)
-      this.#settle({ kind: "stalled", stalledMs });
+    const stalledMs = this.#outbound.stalledMs(now);
+    if (stalledMs > this.#options.stalledAfterMs) this.#settle({ kind: "stalled", stalledMs });
   }
 
   #onCarrierEnd(): void {
@@ -331,7 +271,7 @@ export class FrameChannel {
     this.#state = { kind: "ended" };
     this.#decoder.stop();
     this.#liveness.stop();
-    this.#queue.clear();
+    this.#outbound.clear();
     this.#release(goawayCodeOf(reported));
     queueMicrotask(() => {
       this.#handler.onEnd(reported);

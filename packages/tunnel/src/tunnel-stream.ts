@@ -10,7 +10,7 @@
  */
 import { Duplex } from "node:stream";
 import { Credit, FrameError, INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
-import { MAX_RUN_PAYLOAD_BYTES } from "./frame-channel.ts";
+import { MAX_RUN_PAYLOAD_BYTES } from "./outbound.ts";
 import { SmallPayloads } from "./small-payloads.ts";
 import { TunnelError } from "./tunnel-error.ts";
 
