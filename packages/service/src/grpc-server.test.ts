@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { status } from "@grpc/grpc-js";
+import { ReflectionService } from "@grpc/reflection";
 import {
   adminId,
   createRoot,
@@ -20,7 +22,7 @@ import type { CallerRule } from "./caller-rule.ts";
 import { callStream, callUnary, grpcChannel, serviceClient, type GrpcChannel } from "./grpc-channel.ts";
 import { GrpcServer } from "./grpc-server.ts";
 import { createLogger } from "./logger.ts";
-import { Readiness } from "./readiness.ts";
+import { Readiness, type ReadinessBlock } from "./readiness.ts";
 import { RpcError } from "./rpc-error.ts";
 import { peerOf, type Implementation } from "./rpc-handler.ts";
 import type { Method } from "./rpc-method.ts";
@@ -236,7 +238,57 @@ test("health follows readiness, for the server and for each service", async () =
   block[Symbol.dispose]();
   expect(await statusOfService("")).toBe("SERVING");
   expect(await statusOfService("sallyport.ca.v1.CertificateAuthorityService")).toBe("SERVING");
+  expect(await refusal(statusOfService("nobody.v1.Service"))).toMatchObject({ status: status.NOT_FOUND });
 });
+
+test("a watch of health sees each change", async () => {
+  await using ca = await startCa();
+  const readiness = new Readiness();
+  ca.server.health.follow(readiness);
+  using channel = channelTo(ca.port, await authority.source(adminId(domain, "local")));
+  const watch = healthService["Watch"] as unknown as Method<{ service: string }, { status: string }>;
+  const seen: string[] = [];
+  let block: ReadinessBlock | undefined;
+  for await (const update of callStream(channel, watch, { service: "" })) {
+    seen.push(update.status);
+    if (seen.length === 1) block = readiness.block("the test");
+    if (seen.length === 2) block?.[Symbol.dispose]();
+    if (seen.length === 3) break;
+  }
+  expect(seen).toEqual(["SERVING", "NOT_SERVING", "SERVING"]);
+});
+
+test("reflection lists the services and describes them, to whoever has an SVID", async () => {
+  await using ca = await startCa();
+  using channel = channelTo(ca.port, await authority.source(adminId(domain, "local")));
+  expect(await reflect(channel, { listServices: "" })).toMatchObject({
+    listServicesResponse: { service: [{ name: "sallyport.ca.v1.CertificateAuthorityService" }] },
+  });
+  const symbol = "sallyport.ca.v1.CertificateAuthorityService.GetTrustBundle";
+  const { fileDescriptorResponse } = await reflect(channel, { fileContainingSymbol: symbol });
+  expect(
+    String(fileDescriptorResponse?.fileDescriptorProto.map((file) => Buffer.from(file).toString("latin1"))),
+  ).toContain("GetTrustBundle");
+  using bootstrap = channelTo(ca.port, await bootstrapSource());
+  await expect(reflect(bootstrap, { listServices: "" })).rejects.toThrow(/may not call/);
+});
+
+interface ReflectionAnswer {
+  readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly Uint8Array[] };
+}
+
+/** One question to server reflection, as tools such as grpcurl put it. */
+async function reflect({ client }: GrpcChannel, question: object): Promise<ReflectionAnswer> {
+  const definitions: Record<string, unknown>[] = [];
+  new ReflectionService({}).addToServer({ addService: (definition) => definitions.push({ ...definition }) });
+  const method = definitions[0]?.["ServerReflectionInfo"] as Method<object, ReflectionAnswer>;
+  const stream = client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize);
+  stream.write(question);
+  const [answer] = (await once(stream, "data")) as [ReflectionAnswer];
+  stream.end();
+  await once(stream.resume(), "end");
+  return answer;
+}
 
 test("a stream brings each message, and ends at both sides when the caller stops", async () => {
   const server = new GrpcServer({ identity: caSource, listen: { host: "127.0.0.1", port: 0 }, log });

@@ -1,11 +1,5 @@
 import { createServer, type Server as TcpServer, type Socket } from "node:net";
-import {
-  Server,
-  ServerCredentials,
-  status,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import { Server, ServerCredentials, status, type ServiceDefinition } from "@grpc/grpc-js";
 import type { SvidSource } from "@sallyport/identity";
 import { createMtlsServer, type MtlsServer, type Peer } from "@sallyport/mtls";
 import { AcceptedPeers } from "./accepted-peers.ts";
@@ -146,14 +140,14 @@ export class GrpcServer implements AsyncDisposable {
 
   #addStandardServices(): void {
     const rule: CallerRule = this.#options.clientCertificate === "none" ? "unauthenticated" : "any";
-    const add = (definition: ServiceDefinition, handlers: UntypedServiceImplementation): void => {
+    addReflection(this.#services, (definition, handlers) => {
       this.#grpc.addService(
         definition,
         guardHandlers(handlers, (call) => this.#admit(call, rule)),
       );
-    };
-    this.health.addTo(add);
-    addReflection(this.#services, add);
+    });
+    const { service, implementation } = this.health;
+    this.add(service, implementation, { check: rule, watch: rule });
   }
 
   #admit(call: Parameters<Admit>[0], rule: CallerRule | undefined): Caller {
