@@ -1,6 +1,6 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -128,6 +128,11 @@ describe.skipIf(!isRoot)("a process that root's connector starts (SKIPPED unless
     expectShutOut(report);
     expect(report.uid).toBe(0);
     expect(report.processes).toBeLessThan(5);
+  });
+
+  test("gets nothing in a user namespace, which is what a connector without root has", async () => {
+    const confinement: Confinement = { kind: "user-namespace" };
+    expectShutOut(await intrude(await options(await script(0o755), { confinement })));
   });
 
   test("gets nothing where namespaces are refused, by the modes of the files alone", async () => {
@@ -271,3 +276,41 @@ async function processesOf(uid: number): Promise<readonly string[]> {
   }
   return found;
 }
+
+test.skipIf(!isRoot)(
+  "a connector without root confines in a user namespace (SKIPPED unless root, to become somebody else)",
+  async () => {
+    const folder = await mkdtemp(join(root, "nobody-"));
+    const secret = join(folder, "secret");
+    await mkdir(secret, { mode: 0o700 });
+    await writeFile(join(secret, "key"), "the key", { mode: 0o600 });
+    const file = join(folder, "connector.ts");
+    const needs = {
+      service: "files",
+      command: "/bin/sh",
+      workingFolder: "/",
+      network: "none",
+      secret: [secret],
+      writable: [],
+    };
+    await writeFile(
+      file,
+      `import { readFileSync } from "node:fs";
+     import { chooseConfinement } from ${JSON.stringify(new URL("choose-confinement.ts", import.meta.url).href)};
+     import { ConfinedProcess } from ${JSON.stringify(new URL("confined-process.ts", import.meta.url).href)};
+     const needs = ${JSON.stringify(needs)};
+     const args = ["-c", "cat ${secret}/key || echo shut out; exec cat"];
+     const confinement = await chooseConfinement({ ...needs, args: [] });
+     const child = await ConfinedProcess.start({ ...needs, args, confinement, env: {}, onStderr: () => {} });
+     child.stdout.once("data", (text) => {
+       process.send({ own: readFileSync("${secret}/key", "utf8"), kind: confinement.kind, theirs: text.toString() });
+       void child[Symbol.asyncDispose]().then(() => process.disconnect());
+     });`,
+    );
+    for (const path of [folder, secret, join(secret, "key"), file]) await chown(path, 65_534, 65_534);
+    const connector = fork(file, { uid: 65_534, gid: 65_534, env: { ...process.env, HOME: folder } });
+    const [report] = await once(connector, "message");
+    expect(report).toStrictEqual({ own: "the key", kind: "user-namespace", theirs: "shut out\n" });
+    await once(connector, "exit");
+  },
+);

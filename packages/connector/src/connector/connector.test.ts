@@ -105,6 +105,28 @@ describe("a refusal says why", () => {
   });
 });
 
+test("circuits that are over leave no stream behind, however they ended", async () => {
+  world = await connectorWorld();
+  const [agent, host] = [await world.connector("agent"), await world.connector("host")];
+  const { next } = await hosted(host);
+  const streams = (): number => world.router.tunnels.reduce((sum, { streamCount }) => sum + streamCount, 0);
+  await Promise.all([agent.flushAudit(), host.flushAudit()]);
+  for (let i = 0; i < 6; i += 1) {
+    const [dialed, taken] = await Promise.all([agent.dial("files"), next()]);
+    if (i % 3 === 0) dialed.destroy();
+    else if (i % 3 === 1) taken.destroy();
+    else {
+      dialed.end("question");
+      taken.end(await text(taken));
+      await text(dialed);
+    }
+    await Promise.all([dialed.closedBy, taken.closedBy]);
+  }
+  await Promise.all([agent.flushAudit(), host.flushAudit()]);
+  // The policy and the audit stream of each.
+  await expect.poll(streams, { timeout: 5_000 }).toBe(4);
+});
+
 test("a host takes no more circuits at once than it said, and then again", async () => {
   world = await connectorWorld();
   const [agent, host] = [await world.connector("agent"), await world.connector("host")];
