@@ -160,6 +160,15 @@ test("no server name is sent, not even to a named host", async () => {
   expect(names).toEqual([]);
 });
 
+test("a server that chooses no protocol is refused", async () => {
+  const [near, far] = await tcpPair();
+  const server = createServer(contextOptions(await own.issue(router), own.bundle.roots));
+  server.emit("connection", far);
+  const dialing = connectMtls({ carrier: near, identity: agent, trust: own.bundle, alpn, expect: isRouter });
+  await expect(dialing).rejects.toMatchObject({ code: "ALPN_MISMATCH" });
+  far.destroy();
+});
+
 test("a closed port is a failed handshake", async () => {
   const port = await freePort();
   await expect(

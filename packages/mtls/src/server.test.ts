@@ -251,6 +251,22 @@ describe.each(carrierKinds)("a server over $carrier", ({ pair }) => {
       const { accepted } = await attempt(credential, { extraTrust: () => [bootstrap.certificate] });
       expect(accepted.status === "fulfilled" ? accepted.value.peer?.anchor : accepted.reason.code).toBe("UNTRUSTED");
     });
+
+    test("nor by the certificate of our intermediate beside a leaf of a CA that bears its name", async () => {
+      const namesake = await createRoot({
+        trustDomain: "a.org",
+        commonName: "a.org intermediate",
+        ttlDays: 10,
+        now: new Date(),
+        pathLength: 0,
+      });
+      const credential = forgeSvid(namesake, {
+        uris: [routerId("a.org", "r1").uri],
+        chain: [own.intermediate.certificate],
+      });
+      const { accepted } = await attempt(credential, { extraTrust: () => [namesake.certificate] });
+      expect(accepted.status === "fulfilled" ? accepted.value.peer?.anchor : accepted.reason.code).toBe("UNTRUSTED");
+    });
   });
 
   test("a rotation takes effect for the next handshake: new certificate shown, removed root refused", async () => {
