@@ -10,6 +10,7 @@ import {
   type TrustBundle,
 } from "@sallyport/identity";
 import { createTestAuthority } from "@sallyport/testing";
+import { WireCode } from "@sallyport/frame";
 import { connectMtls } from "@sallyport/mtls";
 import { expect, test } from "vitest";
 import { RouterNetwork, reachPolicy } from "./testing/router-network.ts";
@@ -101,7 +102,7 @@ test("a router that has no policy yet admits nobody, and admits once it has", as
   expect(await isLetIn(network, agent)).toBe(true);
 });
 
-test("an identity on the deny-list is refused by name, instance, serial and issuer", async () => {
+test("an identity on the deny-list is refused by name, instance and serial, and no other is", async () => {
   for (const subjectOf of [
     () => ({ $case: "name", value: "agent" }) as const,
     (uri: string) => ({ $case: "instance", value: uri }) as const,
@@ -114,6 +115,15 @@ test("an identity on the deny-list is refused by name, instance, serial and issu
     expect(await isLetIn(network, agent)).toBe(false);
     expect(await isLetIn(network, await network.authority.source(network.workloadId("other")))).toBe(true);
   }
+});
+
+test("a denied issuer takes everyone with it whom it certified", async () => {
+  await using network = await RouterNetwork.start();
+  const { tunnel } = await network.connect("other");
+  const [tunnelPeer] = [...network.router.switchboard.tunnels].map(({ peer }) => peer);
+  network.apply(network.author.deny({ $case: "issuer", value: tunnelPeer?.issuers[0] ?? "" }));
+  expect(await tunnel.closed).toMatchObject({ kind: "goaway", code: WireCode.revoked });
+  expect(await isLetIn(network, await network.authority.source(network.workloadId("agent")))).toBe(false);
 });
 
 test("a workload holds only so many tunnels", async () => {
@@ -129,7 +139,7 @@ test("a tunnel ends when its certificate's life does", async () => {
   await using network = await RouterNetwork.start();
   const source = await network.authority.source(network.workloadId("agent"), { ttlSeconds: 1 });
   const { tunnel } = await network.connectAs(source);
-  expect(await tunnel.closed).toMatchObject({ kind: "goaway", code: 7 });
+  expect(await tunnel.closed).toMatchObject({ kind: "goaway", code: WireCode.expired });
   expect(network.recorded("tunnel.closed")[0]).toMatchObject({ errorCode: "EXPIRED" });
 });
 
