@@ -265,8 +265,11 @@ describe("the end of a process by kill -9", () => {
       key: svid.privateKey.export({ type: "pkcs8", format: "pem" }),
       root: authority.root.certificate.toString("base64"),
     });
-    await once(child, "message");
-    child.kill("SIGKILL");
+    try {
+      await once(child, "message", { signal: AbortSignal.timeout(20_000) });
+    } finally {
+      child.kill("SIGKILL");
+    }
     await once(child, "exit");
     const receiver = new Receiver();
     await using emitter = await openEmitter(receiver);

@@ -4,10 +4,13 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ClickHouseClient, ClickHouseError, createClient } from "@clickhouse/client";
+import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EmbeddedClickhouse } from "./embedded-clickhouse.ts";
 
+/** What a reader that can write files would leave behind. */
+const outfile = join(tmpdir(), `sallyport-outfile-${process.pid}`);
+const quiet = { log: { level: ClickHouseLogLevel.OFF } };
 let folder: string;
 let engine: EmbeddedClickhouse;
 let writer: ClickHouseClient;
@@ -16,8 +19,8 @@ let reader: ClickHouseClient;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "sallyport-engine-test-"));
   engine = await EmbeddedClickhouse.start({ folder });
-  writer = createClient(engine.writer);
-  reader = createClient(engine.reader);
+  writer = createClient({ ...engine.writer, ...quiet });
+  reader = createClient({ ...engine.reader, ...quiet });
   await writer.command({
     query:
       "CREATE TABLE victim (text String, n UInt64 DEFAULT 0) ENGINE = MergeTree ORDER BY text SETTINGS non_replicated_deduplication_window = 100",
@@ -99,7 +102,7 @@ describe("the embedded engine", () => {
   });
 
   test("a failed query's output never reaches the next caller", async () => {
-    const failing = reader.query({
+    const failing = writer.query({
       query:
         "SELECT throwIf(number = 500000), 'secret of another' FROM numbers(1000000) SETTINGS max_block_size = 1000",
       format: "JSONEachRow",
@@ -118,17 +121,17 @@ describe("the embedded engine", () => {
   test.each([
     ["SELECT * FROM file('/etc/passwd', 'LineAsString')"],
     ["SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString', 'x String')"],
-    ["SELECT 1 INTO OUTFILE '/tmp/sallyport-outfile'"],
-    ["SELECT 1 INTO/**/OUTFILE '/tmp/sallyport-outfile'"],
-    ["SELECT '--' INTO/**/OUTFILE '/tmp/sallyport-outfile'"],
-    ["SELECT 1 INTO -- x\n OUTFILE '/tmp/sallyport-outfile'"],
+    [`SELECT 1 INTO OUTFILE '${outfile}'`],
+    [`SELECT 1 INTO/**/OUTFILE '${outfile}'`],
+    [`SELECT '--' INTO/**/OUTFILE '${outfile}'`],
+    [`SELECT 1 INTO -- x\n OUTFILE '${outfile}'`],
     ["DROP TABLE victim"],
     ["INSERT INTO victim SELECT 'x', 1"],
     ["SELECT 1; DROP TABLE victim"],
     ["SET readonly = 0"],
   ])("a reader may not: %s", async (query) => {
     await expect(reader.command({ query })).rejects.toBeInstanceOf(ClickHouseError);
-    await expect(stat("/tmp/sallyport-outfile")).rejects.toThrow("ENOENT");
+    await expect(stat(outfile)).rejects.toThrow("ENOENT");
     expect((await texts("1")).length).toBeGreaterThan(0);
   });
 
@@ -139,7 +142,7 @@ describe("the embedded engine", () => {
   });
 
   test("answers nobody without this start's token", async () => {
-    const stranger = createClient({ ...engine.reader, password: "" });
+    const stranger = createClient({ ...engine.reader, ...quiet, password: "" });
     await expect(stranger.query({ query: "SELECT 1" })).rejects.toMatchObject({ code: "516" });
     await stranger.close();
   });

@@ -120,10 +120,12 @@ describe("from the bus to the record", () => {
     for (const delayMs of [0, 15]) {
       const sink = parts.forkSink();
       // It tells when it begins to consume, and after each batch just before it acknowledges.
-      await once(sink, "message");
-      await once(sink, "message");
-      await delay(delayMs);
-      sink.kill("SIGKILL");
+      try {
+        for (let told = 0; told < 2; told += 1) await once(sink, "message", { signal: AbortSignal.timeout(20_000) });
+        await delay(delayMs);
+      } finally {
+        sink.kill("SIGKILL");
+      }
       await once(sink, "exit");
     }
     stop.abort();
