@@ -5,6 +5,7 @@ import {
   MAX_ARGUMENT_CHARACTERS,
   MAX_ARGUMENT_DEPTH,
   MAX_ARGUMENT_NODES,
+  MAX_ARGUMENT_PATH_CHARACTERS,
 } from "./flatten-arguments.ts";
 
 describe("flattenArguments", () => {
@@ -70,7 +71,7 @@ describe("flattenArguments", () => {
     ["too many values", { list: Array.from({ length: MAX_ARGUMENT_NODES }, () => 0) }],
     ["too many values in many lists", { a: Array.from({ length: 50 }, () => Array.from({ length: 50 }, () => 0)) }],
     ["too much text", { text: "x".repeat(MAX_ARGUMENT_CHARACTERS + 1) }],
-    ["too long a name", { ["x".repeat(513)]: 1 }],
+    ["too long a name", { ["x".repeat(MAX_ARGUMENT_PATH_CHARACTERS + 1)]: 1 }],
     ["half a character", { text: "\ud800" }],
     ["half a character in a name", { "\udc00": 1 }],
     ["a value that JSON does not have", { text: 1n }],

@@ -72,7 +72,10 @@ export class PolicyState {
     };
   }
 
-  /** The deny-list's entry for the principal, by name, instance, serial or issuer. */
+  /**
+   * The deny-list's entry for the principal, by name, instance, serial or issuer.
+   * Null as well while no deny-list has arrived: whoever admits somebody by this asks `freshness` first.
+   */
   denied(principal: Principal): DenyEntry | null {
     return this.#snapshot.denied(principal);
   }

@@ -2,7 +2,7 @@ import type { PolicyJson, TypeAndId } from "@cedar-policy/cedar-wasm/nodejs";
 import { SERVICE_TYPE, serviceOfTool, TOOL_TYPE } from "./entity-uid.ts";
 
 /** The services for which a rule can matter. */
-export type ServiceScope =
+type ServiceScope =
   | { readonly kind: "all" }
   | { readonly kind: "one"; readonly service: string }
   | { readonly kind: "none" };
@@ -11,7 +11,7 @@ export type ServiceScope =
  * By the rule's resource scope alone, which Cedar evaluates before any condition (sound by Cedar's policy slicing theorem): a rule whose
  * scope names another service's resource can neither match nor fail for this one.
  */
-export function serviceScope(rule: PolicyJson): ServiceScope {
+function serviceScope(rule: PolicyJson): ServiceScope {
   const { resource } = rule;
   if ("entity" in resource) return scopeOf(resource.entity);
   if (resource.op === "is" && resource.in !== undefined && "entity" in resource.in) return scopeOf(resource.in.entity);

@@ -147,6 +147,15 @@ describe("Revoke", () => {
     });
   });
 
+  it("leaves the slices as they are", async () => {
+    await using replica = await startReplica(authority, nats.url);
+    await replica.admin.applyPolicy({ document: DOCUMENT, expectedVersion: 0, dryRun: false });
+    const before = await replica.kv.get("slice.tools");
+    await replica.admin.revoke({ subject: { kind: { $case: "name", value: "other" } }, reason: "" });
+    expect((await replica.kv.get("slice.tools"))?.revision).toBe(before?.revision);
+    expect((await stateOf(replica)).decideDial(workload("agent"), "tools").decision).toBe("allow");
+  });
+
   it("survives a restart of the service", async () => {
     const revoked = await (async () => {
       await using before = await startReplica(authority, nats.url);
