@@ -4,15 +4,14 @@ import { connect as connectTls } from "node:tls";
 import { expect, test } from "vitest";
 import { RouterNetwork } from "../testing/router-network.ts";
 
-/** Quick deadlines, so that the tests of slow peers are not slow themselves. */
-const limits = { firstByteMs: 80, handshakeMs: 250 };
+/** The other deadline is far away, so that a busy machine cannot take one for the other. */
+const quickFirstByte = { firstByteMs: 80, handshakeMs: 20_000 };
+const quickHandshake = { firstByteMs: 20_000, handshakeMs: 250 };
 
-async function closed(socket: Socket): Promise<number> {
-  const startedAt = performance.now();
+async function closed(socket: Socket): Promise<void> {
   socket.on("error", () => undefined);
   socket.resume();
   if (!socket.closed) await new Promise<void>((resolve) => socket.once("close", () => resolve()));
-  return performance.now() - startedAt;
 }
 
 async function open(network: RouterNetwork): Promise<Socket> {
@@ -42,30 +41,37 @@ function portOf(address: AddressInfo | string | null): number {
   return address.port;
 }
 
+async function until(isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!isSo()) {
+    if (performance.now() > deadline) throw new Error("not in time");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 test("a peer that says nothing is closed after the first-byte limit", async () => {
-  await using network = await RouterNetwork.start({ limits });
-  expect(await closed(await open(network))).toBeLessThan(240);
+  await using network = await RouterNetwork.start({ limits: quickFirstByte });
+  await closed(await open(network));
   expect(network.recorded("tunnel.refused")[0]).toMatchObject({ reason: "no first byte in time" });
 });
 
 test("a peer that sends its ClientHello byte by byte is closed at the handshake limit", async () => {
-  await using network = await RouterNetwork.start({ limits });
+  await using network = await RouterNetwork.start({ limits: quickHandshake });
   const hello = await clientHello(["sallyport/1"]);
   const socket = await open(network);
   let at = 0;
   const drip = setInterval(() => socket.write(hello.subarray(at, ++at)), 5);
-  const ms = await closed(socket);
+  await closed(socket);
   clearInterval(drip);
-  expect(ms).toBeGreaterThan(150);
-  expect(ms).toBeLessThan(1_000);
   expect(network.recorded("tunnel.refused")[0]).toMatchObject({ reason: "no ClientHello in time" });
 });
 
 test("a peer that stops after its ClientHello is closed at the handshake limit", async () => {
-  await using network = await RouterNetwork.start({ limits });
+  await using network = await RouterNetwork.start({ limits: quickHandshake });
   const socket = await open(network);
   socket.write(await clientHello(["sallyport/1"]));
-  expect(await closed(socket)).toBeLessThan(1_000);
+  await closed(socket);
+  expect(network.recorded("tunnel.refused")).toHaveLength(1);
 });
 
 test("a ClientHello beyond 16 KiB is closed before its bytes are taken", async () => {
@@ -96,13 +102,12 @@ test("one source cannot hold more unproven connections than its share, and its w
     connectionBurstPerSource: 1_000,
     maxSources: 10,
   };
-  await using network = await RouterNetwork.start({ limits: { ...limits, firstByteMs: 200, sources } });
+  await using network = await RouterNetwork.start({ limits: { firstByteMs: 20_000, sources } });
   const idle = await Promise.all(Array.from({ length: 3 }, () => open(network)));
-  const startedAt = performance.now();
   await closed(await open(network));
-  expect(performance.now() - startedAt).toBeLessThan(150);
-  expect(network.recorded("tunnel.refused")[0]).toMatchObject({ reason: "source-concurrency" });
-  await Promise.all(idle.map(closed));
+  expect(network.recorded("tunnel.refused")).toMatchObject([{ reason: "source-concurrency" }]);
+  for (const socket of idle) socket.destroy();
+  await until(() => network.recorded("tunnel.refused").length === 4);
   await network.connect("agent");
 });
 
@@ -138,17 +143,15 @@ test("an enrollment that sends more than its bound, or stays longer, is cut", as
   enrollment.listen(0, "127.0.0.1");
   await once(enrollment, "listening");
   const enrollAddress = { host: "127.0.0.1", port: portOf(enrollment.address()) };
-  await using network = await RouterNetwork.start({
-    enrollAddress,
-    limits: { maxPassthroughBytes: 8_192, passthroughMs: 150 },
-  });
-  const chatty = await open(network);
+  await using strict = await RouterNetwork.start({ enrollAddress, limits: { maxPassthroughBytes: 8_192 } });
+  const chatty = await open(strict);
   chatty.write(hello);
   chatty.write(Buffer.alloc(16_384));
-  expect(await closed(chatty)).toBeLessThan(140);
-  const lingering = await open(network);
+  await closed(chatty);
+  await using hasty = await RouterNetwork.start({ enrollAddress, limits: { passthroughMs: 100 } });
+  const lingering = await open(hasty);
   lingering.write(hello);
-  expect(await closed(lingering)).toBeGreaterThan(100);
+  await closed(lingering);
   enrollment.close();
 });
 
