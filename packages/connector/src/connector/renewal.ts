@@ -6,12 +6,12 @@
  * 3. A failure is tried again, ever more rarely, until the certificate's end.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { createCsr, createSvid, type RotatingSvid, type Svid } from "@sallyport/identity";
+import { createCsr, type RotatingSvid, type Svid } from "@sallyport/identity";
 import { connectMtls } from "@sallyport/mtls";
 import { EnrollmentServiceService, type EnrollResponse } from "@sallyport/proto/enrollment";
 import type { Duplex } from "node:stream";
-import { bundleOf } from "../enroll/enroll.ts";
 import { callUnary, RpcRefusal } from "../enroll/grpc-unary.ts";
+import { takeAnswer } from "../enroll/take-answer.ts";
 import { withProfileLock } from "../profile/profile-lock.ts";
 import { discardKey, loadProfile, prepareKey, saveProfile } from "../profile/profile-store.ts";
 import type { Profile } from "../profile/profile.ts";
@@ -95,8 +95,7 @@ export class Renewal implements AsyncDisposable {
     }
     const renewed: Profile = {
       ...stored,
-      svid: createSvid(answer.certificateChain, privateKey),
-      bundle: bundleOf(answer, stored.bundle.trustDomain),
+      ...takeAnswer(answer, privateKey, stored.bundle.trustDomain),
       routers: answer.routers.length > 0 ? answer.routers : stored.routers,
       generation: answer.generation,
     };

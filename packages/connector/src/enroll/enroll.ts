@@ -1,4 +1,4 @@
-import { createCsr, createSvid, trustBundle, type TrustBundle } from "@sallyport/identity";
+import { createCsr } from "@sallyport/identity";
 import { connectMtls } from "@sallyport/mtls";
 import { EnrollServiceService, type EnrollResponse } from "@sallyport/proto/enrollment";
 import { userFolders } from "../config.ts";
@@ -8,6 +8,7 @@ import { discardKey, prepareKey, saveProfile } from "../profile/profile-store.ts
 import type { Profile } from "../profile/profile.ts";
 import { parseToken, splitAddress, type EnrollmentToken } from "../profile/token.ts";
 import { callUnary, RpcRefusal } from "./grpc-unary.ts";
+import { takeAnswer } from "./take-answer.ts";
 
 export interface EnrollOptions {
   readonly token: string;
@@ -39,8 +40,7 @@ export async function enroll(options: EnrollOptions): Promise<Profile> {
     if (error instanceof ConnectorError && error.code === "ENROLLMENT_REFUSED") await discardKey(paths);
     throw error;
   }
-  const bundle = bundleOf(answer, token.trustDomain);
-  const svid = createSvid(answer.certificateChain, privateKey);
+  const { svid, bundle } = takeAnswer(answer, privateKey, token.trustDomain);
   const routers = answer.routers.length > 0 ? answer.routers : token.routers;
   const profile: Profile = {
     name: options.profile,
@@ -53,14 +53,6 @@ export async function enroll(options: EnrollOptions): Promise<Profile> {
   };
   await saveProfile(profile);
   return profile;
-}
-
-/** The bundle of an answer; one of another trust domain is no answer of ours. */
-export function bundleOf(answer: EnrollResponse, trustDomain: string): TrustBundle {
-  if (answer.bundle === undefined || answer.bundle.trustDomain !== trustDomain) {
-    throw new ConnectorError({ code: "RPC_FAILED", message: "Enrollment answered for another trust domain." });
-  }
-  return trustBundle(answer.bundle);
 }
 
 async function redeem(token: EnrollmentToken, csr: Buffer, signal: AbortSignal | undefined): Promise<EnrollResponse> {
