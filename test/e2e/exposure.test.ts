@@ -87,14 +87,15 @@ test("no private key lies in the clear, and none opens without the key that lies
   expect(relative(stateDir, keyDir).startsWith("..")).toBe(true);
   expect(await filesWith(booted.home.folder, "BEGIN PRIVATE KEY")).toEqual([]);
   expect(await filesWith(booted.home.folder, "BEGIN EC PRIVATE KEY")).toEqual([]);
-  const sealed = await filesWith(booted.home.folder, "BEGIN ENCRYPTED PRIVATE KEY");
+  const mentioned = await filesWith(booted.home.folder, "BEGIN ENCRYPTED PRIVATE KEY");
+  const sealed = mentioned.filter((file) => file.endsWith(".pem"));
   // CA: root, intermediate, bootstrap; seven bootstrap credentials; three profiles.
   expect(sealed.length).toBeGreaterThanOrEqual(10);
   expect(sealed.filter((file) => file.startsWith("data"))).toEqual([]);
   for (const file of sealed) {
     const pem = await readFile(join(booted.home.folder, file), "utf8");
-    expect(() => createPrivateKey(pem)).toThrow(/passphrase|interrupted or cancelled/i);
-    expect(() => createPrivateKey({ key: pem, passphrase: "" })).toThrow(/decrypt/i);
+    expect(() => createPrivateKey(pem)).toThrow(/interrupted or cancelled/);
+    expect(() => createPrivateKey({ key: pem, passphrase: "" })).toThrow(/bad decrypt/);
   }
   for (const folder of [stateDir, profilesFolder]) {
     for (const keyFile of await filesBelow(keyDir)) {
