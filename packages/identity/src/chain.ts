@@ -4,7 +4,7 @@ import { sha256Hex } from "./digest.ts";
 import { IdentityError } from "./errors.ts";
 import { basicConstraintsOf, keyUsageOf, subjectAltNameOf } from "./extensions.ts";
 import { publicKeyOf } from "./keys.ts";
-import { checkLeaf, type LeafFacts } from "./leaf.ts";
+import { checkLeafCertificate, type LeafFacts } from "./leaf.ts";
 import { keyUsageBits, oids } from "./oids.ts";
 import { parseSpiffeId } from "./spiffe-id.ts";
 import type { TrustBundle } from "./trust-bundle.ts";
@@ -20,7 +20,8 @@ const maxChainCertificates = 3;
 const understoodInIssuers: ReadonlySet<string> = new Set([oids.basicConstraints, oids.keyUsage, oids.subjectAltName]);
 
 /**
- * Validates the chain beside a signed envelope or audit block at a given time. TLS is OpenSSL's: this is for signatures that outlive a connection.
+ * Validates the chain beside a signed envelope or audit block at a given time. In TLS, where OpenSSL has validated a path already, it establishes
+ * to which root.
  *
  * Deliberately narrow instead of RFC 5280 §6: the chain is given in order, each certificate is signed by the next and the last by a root of the
  * bundle of the leaf's own trust domain; names are compared byte for byte; ECDSA P-256 with SHA-256 only; any critical extension that is not
@@ -28,29 +29,37 @@ const understoodInIssuers: ReadonlySet<string> = new Set([oids.basicConstraints,
  * @throws {IdentityError}
  */
 export function verifyChain(chain: readonly Uint8Array[], bundle: TrustBundle, at: Date): VerifiedChain {
-  const [leafDer, ...issuerDers] = chain;
-  if (leafDer === undefined || chain.length > maxChainCertificates)
-    throw invalid(`it has ${chain.length} certificates`);
-  const leaf = checkLeaf(leafDer);
-  const trustDomain = leaf.identity.id.trustDomain;
+  const certificates = chain.slice(0, maxChainCertificates).map(readCertificate);
+  const [leaf, ...intermediates] = certificates;
+  if (leaf === undefined || chain.length > maxChainCertificates) throw invalid(`it has ${chain.length} certificates`);
+  const facts = checkLeafCertificate(leaf);
+  const { trustDomain } = facts.identity.id;
   if (trustDomain !== bundle.trustDomain)
     throw new IdentityError("FOREIGN_TRUST_DOMAIN", `The signer belongs to the trust domain ${trustDomain}.`);
-  const certificates = [leafDer, ...issuerDers].map(readCertificate);
-  const root = rootOf(certificates, bundle);
-  const issuers = [...certificates.slice(1), root];
+  const root = signingRoot(certificates.at(-1) ?? leaf, bundle);
+  const issuers = [...intermediates, root];
   issuers.forEach((issuer, below) => checkIssuer(issuer, below, trustDomain));
-  issuers.forEach((issuer, index) => checkSignature(certificates[index], issuer));
+  intermediates.forEach((issuer, index) => checkSignature(certificates[index], issuer));
   for (const certificate of [...certificates, root]) checkTime(certificate, at);
-  return { ...leaf, issuers: issuers.map((issuer) => sha256Hex(issuer.spki)) };
+  return { ...facts, issuers: issuers.map((issuer) => sha256Hex(issuer.spki)) };
 }
 
-function rootOf(certificates: readonly Certificate[], bundle: TrustBundle): Certificate {
-  const top = certificates.at(-1);
+/** The root of the bundle that signed the end of the chain, by name and by signature. */
+function signingRoot(top: Certificate, bundle: TrustBundle): Certificate {
   for (const der of bundle.roots) {
-    const root = readCertificate(der);
-    if (top !== undefined && top.issuer.equals(root.subject) && isSignedBy(top, root)) return root;
+    const root = readRoot(der);
+    if (top.issuer.equals(root.subject) && isSignedBy(top, root)) return root;
   }
   throw new IdentityError("UNTRUSTED", `No root of ${bundle.trustDomain} signed this chain.`);
+}
+
+/** Bundles live long and are asked for every chain. Keyed by the buffer itself, which a bundle never changes. */
+const readRoots = new WeakMap<Buffer, Certificate>();
+
+function readRoot(der: Buffer): Certificate {
+  const root = readRoots.get(der) ?? readCertificate(der);
+  readRoots.set(der, root);
+  return root;
 }
 
 /** @param below how many issuing certificates lie between this one and the leaf */

@@ -33,7 +33,11 @@ const emptyName = Buffer.from("3000", "hex");
  * @throws {IdentityError} CERTIFICATE_MALFORMED, LEAF_INVALID, SPIFFE_ID_INVALID, IDENTITY_KIND_UNKNOWN, PUBLIC_KEY_UNSUPPORTED
  */
 export function checkLeaf(der: Uint8Array): LeafFacts {
-  const leaf = readCertificate(der);
+  return checkLeafCertificate(readCertificate(der));
+}
+
+/** `checkLeaf` for a certificate that was read already. */
+export function checkLeafCertificate(leaf: Certificate): LeafFacts {
   checkConstraints(leaf);
   checkUsage(leaf);
   for (const [oid, extension] of leaf.extensions) {
