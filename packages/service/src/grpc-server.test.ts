@@ -18,6 +18,7 @@ import { CertificateAuthorityServiceService } from "@sallyport/proto/ca";
 import { createTestAuthority } from "@sallyport/testing";
 import { service as healthService } from "grpc-health-check";
 import { expect, test } from "vitest";
+import { retry } from "./backoff.ts";
 import type { CallerRule } from "./caller-rule.ts";
 import { callStream, callUnary, grpcChannel, serviceClient, type GrpcChannel } from "./grpc-channel.ts";
 import { GrpcServer } from "./grpc-server.ts";
@@ -209,6 +210,21 @@ test("a rogue root and an expired leaf do not get as far as a call", async () =>
     );
     expect([status.UNAVAILABLE, status.DEADLINE_EXCEEDED]).toContain(error.status);
   }
+});
+
+test("no connection outlives the leaf that opened it", async () => {
+  await using ca = await startCa();
+  const shortLived = await authority.source(adminId(domain, "local"), { ttlSeconds: 2 });
+  using channel = channelTo(ca.port, shortLived);
+  const { getStatus } = serviceClient(channel, CertificateAuthorityServiceService);
+  await getStatus({});
+  const { notAfter } = shortLived.current();
+  await new Promise<void>((resolve) => setTimeout(resolve, notAfter.getTime() - Date.now() + 200));
+  const error = await refusal(getStatus({}, { timeoutMs: 1_000 }));
+  expect([status.UNAVAILABLE, status.DEADLINE_EXCEEDED]).toContain(error.status);
+  shortLived.rotate(await authority.issue(adminId(domain, "local")), authority.bundle);
+  const attempts = { firstMs: 50, maxMs: 200, signal: AbortSignal.timeout(5_000) };
+  expect(await retry(() => getStatus({}), attempts)).toMatchObject({ issued: 7 });
 });
 
 test("a client does not talk to a server of another identity", async () => {

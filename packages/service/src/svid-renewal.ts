@@ -5,6 +5,8 @@ import { requestSvid, type IssuedSvid, type SvidIssuer } from "./svid-issuer.ts"
 
 /** Time is looked at this often, so that a machine that slept renews soon after it wakes. */
 const CHECK_INTERVAL_MS = 15_000;
+/** Between two renewals, however short the lives are: a CA near its own end must not be asked in a tight loop. */
+const MIN_INTERVAL_MS = 1_000;
 const FIRST_SVID = { firstMs: 50, maxMs: 1_000 };
 const RENEWAL = { firstMs: 500, maxMs: 30_000 };
 
@@ -46,7 +48,7 @@ export class SvidRenewal implements AsyncDisposable {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        await pause(Math.min(this.#untilHalfLifeMs(), CHECK_INTERVAL_MS), signal);
+        await pause(Math.max(MIN_INTERVAL_MS, Math.min(this.#untilHalfLifeMs(), CHECK_INTERVAL_MS)), signal);
         if (this.#untilHalfLifeMs() > 0) continue;
         const { svid, bundle } = await retry(() => renew(signal), {
           ...RENEWAL,
