@@ -166,7 +166,7 @@ export function openOf(service: string): StreamOpen {
   return { service, circuitNonce: randomBytes(16), dialerId: "", sliceVersion: 0, decisionId: "", circuitId: "" };
 }
 
-const emptyAccept: StreamAccept = { circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" };
+export const emptyAccept: StreamAccept = { circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" };
 
 /** `agent` may dial `files`, and may host `vault` but is forbidden to dial it; `shelf` may host anything; `other` may do nothing. */
 export const reachPolicy: PolicyDocument = {
