@@ -73,9 +73,8 @@ export class ScriptedPeer {
   }
 
   sendOpen(streamId: number, service: string): this {
-    return this.send(
-      encodeFrame(FrameType.open, 0, streamId, StreamOpen.encode(StreamOpen.create({ service })).finish()),
-    );
+    const open = StreamOpen.create({ service, circuitNonce: Buffer.alloc(16, streamId) });
+    return this.send(encodeFrame(FrameType.open, 0, streamId, StreamOpen.encode(open).finish()));
   }
 
   /** The next frame of `type`, those of other types before it are skipped. Rejects when the carrier is over before. */
