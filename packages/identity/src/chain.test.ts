@@ -114,12 +114,13 @@ describe("a chain", () => {
     expect(codeOf([await goodLeaf(below), below.certificate, own.intermediate.certificate])).toBe("ISSUER_INVALID");
   });
 
-  test("is refused when an issuer may not sign certificates, or has a critical extension that nobody here reads", async () => {
+  test("is refused when an issuer is no CA, may not sign certificates, or has a critical extension that nobody here reads", async () => {
     const issuer = (extensions: Parameters<typeof forge>[1]): Issuer => {
       const { privateKey } = generateKeyPair();
       return { certificate: forge(own.root, extensions, { subject: "odd", spki: spkiOf(privateKey) }), privateKey };
     };
     const dumb = issuer([extension.basicConstraints(true), extension.keyUsage(keyUsageBits.digitalSignature)]);
+    const noCa = issuer([extension.basicConstraints(false), extension.keyUsage(keyUsageBits.keyCertSign)]);
     const constrained = issuer([
       extension.basicConstraints(true),
       extension.keyUsage(keyUsageBits.keyCertSign),
@@ -128,6 +129,7 @@ describe("a chain", () => {
     const plain = issuer([extension.basicConstraints(true), extension.keyUsage(keyUsageBits.keyCertSign)]);
     const leafOf = (from: Issuer): Buffer => forge(from, Object.values(leafParts));
     expect(codeOf([leafOf(dumb), dumb.certificate])).toBe("ISSUER_INVALID");
+    expect(codeOf([leafOf(noCa), noCa.certificate])).toBe("ISSUER_INVALID");
     expect(codeOf([leafOf(constrained), constrained.certificate])).toBe("ISSUER_INVALID");
     expect(codeOf([leafOf(plain), plain.certificate])).toBe("valid");
   });

@@ -1,5 +1,6 @@
 import { createServer } from "node:tls";
 import {
+  generateKeyPair,
   oids,
   RotatingSvid,
   rootFingerprint,
@@ -109,6 +110,13 @@ describe.each(carrierKinds)("a client over $carrier", ({ pair }) => {
       expect(await refusalOf(new RotatingSvid(borrowed, rogue.bundle), { identity: null, trust: pinned() })).toBe(
         "UNTRUSTED",
       );
+    });
+
+    test("refuses a leaf that bears the pinned root's name as its issuer but not its signature", async () => {
+      const { privateKey } = generateKeyPair();
+      const forged = forgeSvid({ certificate: own.root.certificate, privateKey }, { uris: [router.uri] });
+      const server = new RotatingSvid(forged, own.bundle);
+      expect(await refusalOf(server, { identity: null, trust: pinned() })).toBe("UNTRUSTED");
     });
 
     test("refuses another trust domain under the pinned root", async () => {
