@@ -112,6 +112,18 @@ test("the owner never hears of the end from inside its own call", async () => {
   expect(ended).toEqual({ kind: "aborted", code: WireCode.revoked });
 });
 
+test("however much goes wrong after it, an end is told once", async () => {
+  const ends: string[] = [];
+  const { channel, peer, carrier } = channelAndPeer({ onEnd: ({ kind }) => ends.push(kind) });
+  channel.abort(WireCode.revoked);
+  channel.violate(new FrameError("CREDIT_EXCEEDED", "too much"));
+  peer.endCarrier();
+  carrier.destroy(new Error("and the network too"));
+  await channel.end;
+  await new Promise(setImmediate);
+  expect(ends).toEqual(["aborted"]);
+});
+
 test("an abort says why, without the bytes that were queued", async () => {
   const { channel, peer } = channelAndPeer();
   channel.forward(data(1, 10_000));
