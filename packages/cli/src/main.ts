@@ -1,13 +1,13 @@
 import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
 import { compileCacheFolder } from "./compile-cache.ts";
+import { stopSignal } from "./stop-signal.ts";
 
+const stop = stopSignal();
 // Before anything large is imported: an MCP client waits for every start of `sallyport mcp`.
 enableCompileCache(compileCacheFolder(process.env, homedir()));
 const [{ runCli }, { Terminal }] = await Promise.all([import("./run-cli.ts"), import("./terminal.ts")]);
 
-const stop = new AbortController();
-for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => stop.abort(new Error(name)));
 // The launcher's channel, where there is one: its end is the launcher's.
 process.once("disconnect", () => stop.abort(new Error("launcher gone")));
 process.channel?.unref();
