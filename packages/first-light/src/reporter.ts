@@ -3,7 +3,7 @@ import { type StepName, type StepReport, stepNames } from "./step.ts";
 
 /** Where the story is told. */
 export interface Reporter {
-  /** Something that takes a while is done. */
+  /** Something that takes a while is done, that long after the beginning. */
   progress(what: string, ms: number): void;
   step(report: StepReport): void;
 }

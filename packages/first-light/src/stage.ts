@@ -25,6 +25,7 @@ export interface StageOptions {
   readonly sharedFolder: string;
   /** Default: the reference server "everything". */
   readonly everything?: AgentServer;
+  /** What is done, and how long after the beginning. */
   readonly onProgress?: (what: string, ms: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -39,13 +40,15 @@ const announceTimeoutMs = 20_000;
 
 export async function openStage(options: StageOptions): Promise<Stage> {
   const { onProgress = () => undefined } = options;
+  const startedAt = performance.now();
+  const lap = (what: string): void => onProgress(what, performance.now() - startedAt);
   await using opening = new AsyncDisposableStack();
   const network = opening.use(
     await startNetwork({
       stateDir: options.stateDir,
       keyDir: options.keyDir,
       env: options.env,
-      onProgress: ({ step, ms }) => onProgress(step, ms),
+      onProgress: ({ step }) => lap(step),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     }),
   );
@@ -59,21 +62,18 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     },
   });
 
-  let startedAt = performance.now();
-  const lap = (what: string): void => {
-    onProgress(what, performance.now() - startedAt);
-    startedAt = performance.now();
+  const putPolicyInForce = async (): Promise<void> => {
+    await sallyport.succeed(["policy", "apply", options.policyFolder]);
+    await reinstate(network, cast.demoAgent);
+    lap("policy in force");
   };
-  await sallyport.succeed(["policy", "apply", options.policyFolder]);
-  await reinstate(network, cast.demoAgent);
-  lap("policy");
-  await Promise.all(
-    [cast.everythingHost, cast.filesHost, cast.stranger].map(async (name) => {
-      const { status, stderr } = await enroll(sallyport, name, await createToken(network, name));
-      must(status === 0, `${name} could not enroll: ${stderr.trim()}`);
-    }),
-  );
-  lap("identities");
+  const enrollAnew = async (name: string): Promise<void> => {
+    const { status, stderr } = await enroll(sallyport, name, await createToken(network, name));
+    must(status === 0, `${name} could not enroll: ${stderr.trim()}`);
+    lap(`${name} enrolled`);
+  };
+  const actors = [cast.everythingHost, cast.filesHost, cast.stranger];
+  await Promise.all([putPolicyInForce(), ...actors.map(enrollAnew)]); // 1
   const host = (service: string, profile: string, server: AgentServer, ...flags: readonly string[]): StandingProcess =>
     opening.use(
       sallyport.start(["host", service, "--profile", profile, "--mcp", ...flags, "--", server.command, ...server.args]),
@@ -89,7 +89,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     files: host(services.files, cast.filesHost, filesServer(options.sharedFolder)),
   };
   await Promise.race([announced(network, Object.values(services)), hosts.everything.failure, hosts.files.failure]);
-  lap("dark servers");
+  lap("servers in the dark");
   const open = opening.move();
   return { network, sallyport, hosts, [Symbol.asyncDispose]: () => open.disposeAsync() };
 }

@@ -26,6 +26,8 @@ export async function* tellStory({ stage, ...options }: StoryOptions): AsyncGene
   const sinceUnixMs = Date.now();
   const rows: ExpectedRow[] = [];
   await using agents = new AgentsOnDemand(stage);
+  const offered = toolsWithoutSallyport();
+  offered.catch(() => undefined); // The step that needs it says so.
   const everything = { agentName: cast.demoAgent, service: services.everything };
   const files = { agentName: cast.demoAgent, service: services.files };
 
@@ -43,7 +45,7 @@ export async function* tellStory({ stage, ...options }: StoryOptions): AsyncGene
         ...everything,
         agent: await agents.on(services.everything),
         callable: callableTools,
-        offered: await toolsWithoutSallyport(),
+        offered: await offered,
       }),
     "allowed-call": async () =>
       allowedCall({

@@ -35,8 +35,8 @@ export async function dark(hostingSides: readonly HostingSide[]): Promise<Findin
     facts[`${service}.listening`] = 0;
     facts[`${service}.isolated`] = isolated;
     lines.push(
-      `${service}: ${processes.length} processes hold ${sockets} connections, all outgoing; listening on nothing` +
-        (isolated > 0 ? "; the server itself has a network namespace without any network" : ""),
+      `${service}: ${processes.length} processes listen on nothing; ${sockets} outgoing connection${sockets === 1 ? "" : "s"}` +
+        (isolated > 0 ? "; the server itself sees no network at all" : ""),
     );
   }
   must(hostingSides.length > 0, "no hosting side was looked at");
