@@ -266,7 +266,7 @@ describe("the end of a process by kill -9", () => {
       root: authority.root.certificate.toString("base64"),
     });
     try {
-      await once(child, "message", { signal: AbortSignal.timeout(20_000) });
+      await once(child, "message", { signal: AbortSignal.timeout(10_000) });
     } finally {
       child.kill("SIGKILL");
     }
