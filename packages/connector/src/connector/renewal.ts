@@ -90,7 +90,7 @@ export class Renewal implements AsyncDisposable {
     try {
       answer = await this.#call(csr, stored.generation, signal);
     } catch (error) {
-      if (error instanceof RpcRefusal && error.rpcCode !== "") await discardKey(stored.paths);
+      if (error instanceof RpcRefusal && error.isFinal) await discardKey(stored.paths);
       throw error;
     }
     const renewed: Profile = {

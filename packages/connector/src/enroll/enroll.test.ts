@@ -75,6 +75,21 @@ test("a refusal names its code and gives the key up", async () => {
   });
 });
 
+test.each([
+  { code: "TOKEN_ALREADY_USED", status: 9, sameKey: false },
+  { code: "STORE_UNAVAILABLE", status: 14, sameKey: true },
+  { code: "RATE_LIMITED", status: 8, sameKey: true },
+])("after $code the next attempt asks with the same key: $sameKey", async ({ code, status, sameKey }) => {
+  service.refuseWith = { code, message: "No.", status };
+  await expect(enroll({ token: token(), profile: "agent", folders })).rejects.toMatchObject({
+    code: "ENROLLMENT_REFUSED",
+  });
+  service.refuseWith = undefined;
+  await enroll({ token: token(), profile: "agent", folders });
+  const [first, second] = await Promise.all(service.enrollRequests.map(({ csr }) => verifyCsr(csr)));
+  expect(first?.spki.equals(second?.spki ?? Buffer.alloc(0))).toBe(sameKey);
+});
+
 describe("the token's secret goes to nobody but the network that the token names", () => {
   test("not to a server with another root", async () => {
     const pinned = token({ root: "00".repeat(32) });

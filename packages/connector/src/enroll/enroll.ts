@@ -24,7 +24,7 @@ const attemptTimeoutMs = 15_000;
 
 /**
  * Redeems a one-time token: a new key, its certificate, and a profile on disk.
- * The key is on disk before the token is spent, so that a repetition after a lost answer succeeds with the same key.
+ * The key is on disk before the token is spent, so that a repetition after a lost answer, or a refusal that may pass, succeeds with the same key.
  * Throws TOKEN_MALFORMED, ENROLLMENT_REFUSED, ROUTER_UNREACHABLE.
  */
 export async function enroll(options: EnrollOptions): Promise<Profile> {
@@ -37,7 +37,8 @@ export async function enroll(options: EnrollOptions): Promise<Profile> {
   try {
     answer = await redeem(token, csr, options.signal);
   } catch (error) {
-    if (error instanceof ConnectorError && error.code === "ENROLLMENT_REFUSED") await discardKey(paths);
+    if (error instanceof ConnectorError && error.cause instanceof RpcRefusal && error.cause.isFinal)
+      await discardKey(paths);
     throw error;
   }
   const { svid, bundle } = takeAnswer(answer, privateKey, token.trustDomain);

@@ -7,7 +7,14 @@ import { ErrorDetail } from "@sallyport/proto/errors";
 import { Status } from "@sallyport/proto/status";
 import type { TestAuthority } from "@sallyport/testing";
 
-type Answer = EnrollResponse | { readonly code: string; readonly message: string };
+interface ErrorAnswer {
+  readonly code: string;
+  readonly message: string;
+  /** Default: 9, FAILED_PRECONDITION. */
+  readonly status?: number;
+}
+
+type Answer = EnrollResponse | ErrorAnswer;
 
 /** Enrollment as far as the wire shows it: both methods over HTTP/2, real certificates, answers of the test's choice. */
 export interface EnrollmentService {
@@ -16,7 +23,7 @@ export interface EnrollmentService {
   /** Serves a carrier with the server certificate only, or with mutual TLS. */
   serve(carrier: Duplex, clientCertificate: "none" | "required"): Promise<void>;
   /** The next answers are this error instead. */
-  refuseWith: { readonly code: string; readonly message: string } | undefined;
+  refuseWith: ErrorAnswer | undefined;
   /** Ends the connection instead of answering, so many times. */
   loseAnswers: number;
 }
@@ -93,12 +100,12 @@ function reply(stream: ServerHttp2Stream, answer: Answer): void {
   if ("code" in answer) {
     const value = ErrorDetail.encode(ErrorDetail.fromPartial({ code: answer.code })).finish();
     const details = [{ typeUrl: "type.googleapis.com/sallyport.errors.v1.ErrorDetail", value: Buffer.from(value) }];
-    const status = Status.encode({ code: 9, message: answer.message, details }).finish();
+    const status = Status.encode({ code: answer.status ?? 9, message: answer.message, details }).finish();
     stream.respond(
       {
         ":status": 200,
         "content-type": "application/grpc",
-        "grpc-status": "9",
+        "grpc-status": String(answer.status ?? 9),
         "grpc-message": encodeURIComponent(answer.message),
         "grpc-status-details-bin": Buffer.from(status).toString("base64"),
       },

@@ -21,17 +21,25 @@ export interface UnaryMethod<Request, Response> {
 export class RpcRefusal extends ConnectorError {
   /** The stable code of the error detail; empty when the server gave none. */
   readonly rpcCode: string;
+  /**
+   * Whether the request as such was turned down, so that nothing came of it. An overloaded or half-absent server may have done its work
+   * and only lost the acknowledgement: then the same request must be sent again.
+   */
+  readonly isFinal: boolean;
 
-  constructor(path: string, rpcCode: string, message: string, remedy: string) {
+  constructor(path: string, status: string, rpcCode: string, message: string, remedy: string) {
     super({
       code: "RPC_FAILED",
       message: rpcCode === "" ? `${path} failed: ${message}` : `${message} (${rpcCode})`,
       ...(remedy === "" ? {} : { remedy }),
     });
     this.rpcCode = rpcCode;
+    this.isFinal = rpcCode !== "" && finalStatuses.has(status);
   }
 }
 
+/** INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, OUT_OF_RANGE, UNAUTHENTICATED (grpc/statuscodes.md). */
+const finalStatuses: ReadonlySet<string> = new Set(["3", "5", "6", "7", "9", "11", "16"]);
 const maxResponseBytes = 1024 * 1024;
 const prefixBytes = 5;
 const detailType = "type.googleapis.com/sallyport.errors.v1.ErrorDetail";
@@ -99,11 +107,12 @@ function withoutPrefix(path: string, body: Buffer): Buffer {
 }
 
 function throwUnlessOk(path: string, answer: IncomingHttpHeaders): void {
-  if (answer["grpc-status"] === "0") return;
+  const status = answer["grpc-status"];
+  if (status === "0") return;
   const details = answer["grpc-status-details-bin"];
   const detail = typeof details === "string" ? errorDetail(details) : undefined;
   const message = decodeURIComponent(String(answer["grpc-message"] ?? "no reason was given"));
-  throw new RpcRefusal(path, detail?.code ?? "", message, detail?.remedy ?? "");
+  throw new RpcRefusal(path, String(status ?? ""), detail?.code ?? "", message, detail?.remedy ?? "");
 }
 
 function errorDetail(base64: string): ErrorDetail | undefined {
