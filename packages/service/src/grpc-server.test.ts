@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
 import { status } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
 import {
@@ -13,6 +14,7 @@ import {
   workloadId,
   type SvidSource,
 } from "@sallyport/identity";
+import { connectMtls } from "@sallyport/mtls";
 import { AuditServiceService, Event } from "@sallyport/proto/audit";
 import { CertificateAuthorityServiceService } from "@sallyport/proto/ca";
 import { createTestAuthority } from "@sallyport/testing";
@@ -304,6 +306,52 @@ async function reflect({ client }: GrpcChannel, question: object): Promise<Refle
   stream.end();
   await once(stream.resume(), "end");
   return answer;
+}
+
+test("a stranger reaches what is meant for strangers, for a while, and nothing to look around with", async () => {
+  const server = new GrpcServer({
+    identity: caSource,
+    listen: { host: "127.0.0.1", port: 0 },
+    log,
+    alpn: ["sallyport-enroll/1"],
+    clientCertificate: "none",
+    strangerMs: 400,
+  });
+  const rules = { ...caRules, getStatus: "unauthenticated" } as const;
+  server.add(CertificateAuthorityServiceService, caMethods, rules);
+  await using _server = server;
+  const port = await server.listen();
+  const { socket } = await connectMtls({
+    carrier: { host: "127.0.0.1", port },
+    identity: null,
+    trust: authority.bundle,
+    alpn: "sallyport-enroll/1",
+    expect: () => true,
+  });
+  const closed = once(socket, "close");
+  const session = connectHttp2("https://enrollment", { createConnection: () => socket });
+  session.on("error", () => undefined);
+  const paths = ["getStatus", "getTrustBundle"] as const;
+  const outcomes = [];
+  for (const name of paths) outcomes.push(await statusByHand(session, CertificateAuthorityServiceService[name].path));
+  outcomes.push(await statusByHand(session, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"));
+  outcomes.push(await statusByHand(session, "/grpc.health.v1.Health/Check"));
+  expect(outcomes).toEqual([status.OK, status.PERMISSION_DENIED, status.UNIMPLEMENTED, status.UNIMPLEMENTED]);
+  await closed;
+});
+
+/** One unary call with an empty request, frame by frame: the gRPC client of this package does not speak without an identity. */
+async function statusByHand(session: ClientHttp2Session, path: string): Promise<number> {
+  const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" };
+  const stream = session.request(headers);
+  const found = new Promise<number>((resolve) => {
+    const look = (block: IncomingHttpHeaders): void => {
+      if (block["grpc-status"] !== undefined) resolve(Number(block["grpc-status"]));
+    };
+    stream.on("response", look).on("trailers", look);
+  });
+  stream.resume().end(Buffer.alloc(5));
+  return await found;
 }
 
 test("a stream brings each message, and ends at both sides when the caller stops", async () => {

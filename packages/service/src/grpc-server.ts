@@ -26,6 +26,8 @@ export interface GrpcServerOptions {
   readonly bootstrapRoots?: () => readonly Buffer[];
   /** Sends the root after the own chain, for clients that know its fingerprint only. Default false. */
   readonly sendRoot?: boolean;
+  /** How long a connection may last where nobody shows a certificate, whatever happens on it. Default 30,000. */
+  readonly strangerMs?: number;
   /** Open connections at once. Default 256; further ones are closed unread. */
   readonly maxConnections?: number;
   /** Largest request. Default 4 MiB; a larger one fails with RESOURCE_EXHAUSTED before it is parsed. */
@@ -34,13 +36,15 @@ export interface GrpcServerOptions {
 
 /** A connection older than this is asked to come again, so that both ends show fresh certificates. Running calls may finish. */
 const MAX_CONNECTION_AGE_MS = 5 * 60_000;
+/** Calls at once on one connection. */
+const MAX_STREAMS = 100;
 const DRAIN_GRACE_MS = 2_000;
 
 /**
  * gRPC over mutual TLS.
  *
  * 1. A connection is handed to gRPC only after `createMtlsServer` accepted it.
- * 2. Every method of every service has a caller rule; health and reflection have `any`.
+ * 2. Every method of every service has a caller rule; health and reflection have `any`, and are not there for strangers.
  * 3. No connection outlives the leaf that opened it.
  */
 export class GrpcServer implements AsyncDisposable {
@@ -61,6 +65,7 @@ export class GrpcServer implements AsyncDisposable {
     this.#grpc = new Server({
       "grpc.max_connection_age_ms": MAX_CONNECTION_AGE_MS,
       "grpc.max_receive_message_length": options.maxRequestBytes ?? 4 * 1024 * 1024,
+      "grpc.max_concurrent_streams": MAX_STREAMS,
       "grpc.enable_channelz": 0,
     });
     this.#mtls = createMtlsServer({
@@ -139,15 +144,16 @@ export class GrpcServer implements AsyncDisposable {
   }
 
   #addStandardServices(): void {
-    const rule: CallerRule = this.#options.clientCertificate === "none" ? "unauthenticated" : "any";
+    // A stranger gets what is meant for strangers, and nothing to look around with.
+    if (this.#options.clientCertificate === "none") return;
     addReflection(this.#services, (definition, handlers) => {
       this.#grpc.addService(
         definition,
-        guardHandlers(handlers, (call) => this.#admit(call, rule)),
+        guardHandlers(handlers, (call) => this.#admit(call, "any")),
       );
     });
     const { service, implementation } = this.health;
-    this.add(service, implementation, { check: rule, watch: rule });
+    this.add(service, implementation, { check: "any", watch: "any" });
   }
 
   #admit(call: Parameters<Admit>[0], rule: CallerRule | undefined): Caller {
@@ -169,7 +175,8 @@ export class GrpcServer implements AsyncDisposable {
     socket.setNoDelay(true);
     try {
       const accepted = await this.#mtls.accept(socket, this.#closing.signal);
-      if (accepted.peer !== null) this.#hold(socket, accepted.socket.getPeerCertificate().raw, accepted.peer);
+      if (accepted.peer === null) this.#holdUntil(socket, Date.now() + (this.#options.strangerMs ?? 30_000));
+      else this.#hold(socket, accepted.socket.getPeerCertificate().raw, accepted.peer);
       this.#injector().injectConnection(accepted.socket);
     } catch (error) {
       this.#options.log.debug({ err: error, remote: socket.remoteAddress }, "a connection was refused");
@@ -179,13 +186,14 @@ export class GrpcServer implements AsyncDisposable {
 
   /** Invariant 3, and the peer's entry for as long as the connection lives. */
   #hold(socket: Socket, leaf: Uint8Array, peer: Peer): void {
-    const release = this.#peers.add(leaf, peer);
-    const expiry = setTimeout(() => socket.destroy(), Math.min(peer.notAfter.getTime() - Date.now(), MAX_TIMER_MS));
+    socket.once("close", this.#peers.add(leaf, peer));
+    this.#holdUntil(socket, peer.notAfter.getTime());
+  }
+
+  #holdUntil(socket: Socket, endUnixMs: number): void {
+    const expiry = setTimeout(() => socket.destroy(), Math.min(endUnixMs - Date.now(), MAX_TIMER_MS));
     expiry.unref();
-    socket.once("close", () => {
-      clearTimeout(expiry);
-      release();
-    });
+    socket.once("close", () => clearTimeout(expiry));
   }
 
   #connectionInjector: ReturnType<Server["createConnectionInjector"]> | undefined;
