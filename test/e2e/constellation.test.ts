@@ -169,6 +169,18 @@ test("a service that cannot start says why, and nothing is left running", async 
   for (const pid of pids) expect(() => process.kill(pid, 0), `process ${pid}`).toThrow();
 });
 
+test.each(["ca", "nats"])("a start that is given up once %s is ready leaves nothing running", async (name) => {
+  await using given = await home();
+  const stop = new AbortController();
+  const onProgress: StartOptions["onProgress"] = ({ step }) => {
+    if (step === name) stop.abort(new Error("given up"));
+  };
+  await expect(startNetwork({ ...given.options, signal: stop.signal, onProgress })).rejects.toThrow("given up");
+  const pids = given.events.flatMap((event) => (event.kind === "started" ? [event.pid] : []));
+  for (const pid of pids) expect(() => process.kill(pid, 0), `process ${pid}`).toThrow();
+  await using _again = await startNetwork(given.options);
+});
+
 async function networkFile({ stateDir }: Home): Promise<NetworkFile> {
   const file = await readNetworkFile(join(stateDir, "network.json"));
   if (file === undefined) throw new Error(`no network in ${stateDir}`);

@@ -51,7 +51,7 @@ const UNREACHABLE = new Set([
   "POLICY_UNAVAILABLE",
 ]);
 const NOT_ENROLLED = new Set(["PROFILE_UNKNOWN", "PROFILE_EXPIRED", "PROFILE_MISSING", "PROFILE_INVALID"]);
-const USAGE = new Set(["TOKEN_MALFORMED", "TARGET_INVALID", "LISTEN_NOT_LOOPBACK"]);
+const USAGE = new Set(["TOKEN_MALFORMED", "TARGET_INVALID", "LISTEN_NOT_LOOPBACK", "PUBLIC_ADDRESS_MISSING"]);
 
 function exitCodeOf(error: unknown, code: string): ExitCode {
   const own = memberOf(error, "exitCode");

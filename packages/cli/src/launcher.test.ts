@@ -96,6 +96,12 @@ describe("what is wrong is said, with what to do next", () => {
     ["an unknown command", ["hots"], 2, /unknown command 'hots'[\s\S]*Did you mean host/],
     ["an unknown option", ["status", "--jsn"], 2, /unknown option '--jsn'/],
     ["a missing argument", ["token", "create"], 2, /missing required argument 'workload'/],
+    [
+      "a router that nobody can be told of",
+      ["up", "--listen", "0.0.0.0:0", "--state", "./fresh"],
+      2,
+      /--public-address/,
+    ],
     ["host without a way to host", ["host", "files"], 2, /--mcp -- <command…>, or --tcp/],
     ["host --mcp without a command", ["host", "files", "--mcp"], 2, /Put it after --/],
     ["revoke without a subject", ["revoke"], 2, /exactly one subject/],

@@ -65,7 +65,7 @@ export async function readStatus(
   ]);
   return {
     trustDomain: network.trustDomain,
-    routerAddress: network.routerListen,
+    routerAddress: network.publicAddress,
     ca: caAnswer,
     policy: policyAnswer,
     router: routerAnswer,

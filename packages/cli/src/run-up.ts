@@ -6,6 +6,7 @@ import { defaultStateFolder, keyFolder } from "./state-folder.ts";
 export interface RunUpOptions {
   readonly state?: string;
   readonly listen?: string;
+  readonly publicAddress?: string;
   readonly trustDomain?: string;
   readonly json?: boolean;
   readonly logLevel?: string;
@@ -25,6 +26,7 @@ export async function runUp(options: RunUpOptions, context: Context): Promise<vo
     onProcessEvent: (event) => report.process(event),
     ...(options.trustDomain === undefined ? {} : { trustDomain: options.trustDomain }),
     ...(options.listen === undefined ? {} : { routerListen: options.listen }),
+    ...(options.publicAddress === undefined ? {} : { publicAddress: options.publicAddress }),
     ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
   };
   await using network = await startNetwork(start);

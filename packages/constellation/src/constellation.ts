@@ -20,7 +20,6 @@ export interface ConstellationOptions {
   readonly network: NetworkFile;
   readonly layout: StateLayout;
   readonly keys: KeyFiles;
-  readonly publicAddress: string;
   readonly logLevel: string;
   readonly env: NodeJS.ProcessEnv;
   readonly onReady: (name: string) => void;
@@ -31,6 +30,8 @@ export class Constellation implements AsyncDisposable {
   readonly #options: ConstellationOptions;
   readonly #processes = new Map<string, SupervisedProcess>();
   readonly #bus = new AsyncDisposableStack();
+  #starting: Promise<void> = Promise.resolve();
+  #stopping = false;
 
   constructor(options: ConstellationOptions) {
     this.#options = options;
@@ -44,6 +45,11 @@ export class Constellation implements AsyncDisposable {
 
   /** Resolves when every process is ready. @throws ConstellationError PROCESS_FAILED */
   async start(signal: AbortSignal): Promise<void> {
+    this.#starting = this.#start(signal);
+    await this.#starting;
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
     const ca = this.#startService("ca");
     await ca.ready;
     const bus = await this.#startBus(signal);
@@ -51,9 +57,12 @@ export class Constellation implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true;
     await Promise.all((["router", "enrollment", "policy", "ca"] as const).map((name) => this.#stop(name)));
     await this.#stop("audit");
     await this.#stop("nats");
+    // A start that was given up has nothing left to wait for now, and starts nothing more.
+    await this.#starting.catch(() => undefined);
     await this.#bus.disposeAsync();
   }
 
@@ -102,6 +111,7 @@ export class Constellation implements AsyncDisposable {
   }
 
   #supervise(name: string, launch: () => Promise<Launch>): SupervisedProcess {
+    if (this.#stopping) throw new Error("the network is being stopped");
     const { layout, onReady, onProcessEvent } = this.#options;
     const supervised = new SupervisedProcess({
       name,

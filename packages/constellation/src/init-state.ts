@@ -27,6 +27,8 @@ export interface InitOptions {
   readonly trustDomain: string;
   /** `host:port`; port 0 takes any free one, for good. */
   readonly routerListen: string;
+  /** Where workloads reach the router. Default: `routerListen`. */
+  readonly publicAddress?: string;
 }
 
 /**
@@ -65,12 +67,14 @@ export async function initState(options: InitOptions): Promise<NetworkFile> {
   const caKey = sealingKeys.get("ca") ?? (await keys.read("ca"));
   await writeAuthority(layout, { root, intermediate, bootstrapCa, caKey, rootKey: await keys.create("root") });
 
+  const routerListen = await chooseRouterListen(options.routerListen);
   const network: NetworkFile = {
     version: 1,
     id,
     trustDomain,
     keyDir,
-    routerListen: await chooseRouterListen(options.routerListen),
+    routerListen,
+    publicAddress: options.publicAddress ?? routerListen,
     ports: await choosePrivatePorts(),
   };
   await writeNetworkFile(layout.networkFile, network);

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ConstellationError } from "./constellation-error.ts";
 
 /** TCP ports on 127.0.0.1 of what is private. */
-interface PrivatePorts {
+export interface PrivatePorts {
   readonly nats: number;
   readonly ca: number;
   readonly enrollment: number;
@@ -20,19 +20,24 @@ export interface NetworkFile {
   readonly id: string;
   readonly trustDomain: string;
   readonly keyDir: string;
-  /** `host:port` of the router's public port. Workloads keep it in their profiles. */
+  /** `host:port` that the router listens on. */
   readonly routerListen: string;
+  /** `host:port` under which workloads reach it. */
+  readonly publicAddress: string;
   readonly ports: PrivatePorts;
 }
 
 const port: z.ZodNumber = z.number().int().min(1).max(65_535);
+
+const address: z.ZodString = z.string().regex(/:\d{1,5}$/);
 
 const schema: z.ZodType<NetworkFile> = z.object({
   version: z.literal(1),
   id: z.string().regex(/^[0-9a-f]{16}$/),
   trustDomain: z.string(),
   keyDir: z.string(),
-  routerListen: z.string(),
+  routerListen: address,
+  publicAddress: address,
   ports: z.object({ nats: port, ca: port, enrollment: port, enroll: port, policy: port, router: port, audit: port }),
 });
 

@@ -7,8 +7,6 @@ export interface EnvironmentInput {
   readonly network: NetworkFile;
   readonly layout: StateLayout;
   readonly keys: KeyFiles;
-  /** `host:port` under which workloads reach the router. */
-  readonly publicAddress: string;
   readonly logLevel: string;
 }
 
@@ -32,19 +30,19 @@ export function serviceEnvironment(name: ServiceName, input: EnvironmentInput): 
 
 function ownSettings(
   name: ServiceName,
-  { network, publicAddress }: EnvironmentInput,
+  { network }: EnvironmentInput,
   loopback: (port: number) => string,
 ): Record<string, string> {
   switch (name) {
     case "router":
       return {
         SALLYPORT_ROUTER_LISTEN: network.routerListen,
-        SALLYPORT_PUBLIC_ADDRESS: publicAddress,
+        SALLYPORT_PUBLIC_ADDRESS: network.publicAddress,
         SALLYPORT_ENROLL_ADDRESS: loopback(network.ports.enroll),
         SALLYPORT_ENROLLMENT_ADDRESS: loopback(network.ports.enrollment),
       };
     case "enrollment":
-      return { SALLYPORT_ENROLL_LISTEN: loopback(network.ports.enroll), SALLYPORT_ROUTERS: publicAddress };
+      return { SALLYPORT_ENROLL_LISTEN: loopback(network.ports.enroll), SALLYPORT_ROUTERS: network.publicAddress };
     case "ca":
     case "policy":
     case "audit":

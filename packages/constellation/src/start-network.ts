@@ -3,11 +3,9 @@ import { openAdmin, type AdminClients } from "./admin-clients.ts";
 import { Constellation } from "./constellation.ts";
 import { rememberCurrent } from "./current-network.ts";
 import { ConstellationError } from "./constellation-error.ts";
-import { initState } from "./init-state.ts";
 import { KeyFiles } from "./key-files.ts";
-import { stateLayout, type StateLayout } from "./layout.ts";
-import { readNetworkFile, writeNetworkFile, type NetworkFile } from "./network-file.ts";
-import { choosePorts, isFree, parseHostPort } from "./ports.ts";
+import { stateLayout } from "./layout.ts";
+import { openState } from "./open-state.ts";
 import { lockState } from "./state-lock.ts";
 import type { ProcessEvent } from "./supervised-process.ts";
 
@@ -26,7 +24,7 @@ export interface StartOptions {
   readonly trustDomain?: string;
   /** Of a new network. Default `127.0.0.1:0`: a free port, kept. */
   readonly routerListen?: string;
-  /** Where workloads reach the router, when that is not `routerListen`. */
+  /** Where workloads reach the router. Default: what it was, at first `routerListen`. */
   readonly publicAddress?: string;
   /** Default `info`. */
   readonly logLevel?: string;
@@ -66,7 +64,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
 
   await mkdir(options.stateDir, { recursive: true, mode: 0o700 });
   owned.use(await lockState(layout.lockFile));
-  const network = await openState(options, layout);
+  const network = await openState(options);
   progress("state");
 
   const constellation = owned.use(
@@ -74,7 +72,6 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
       network,
       layout,
       keys: new KeyFiles(network.keyDir, network.id),
-      publicAddress: options.publicAddress ?? network.routerListen,
       logLevel: options.logLevel ?? "info",
       env: options.env,
       onReady: progress,
@@ -90,7 +87,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
   const stop = (): Promise<void> => kept.disposeAsync();
   return {
     admin,
-    routerAddress: options.publicAddress ?? network.routerListen,
+    routerAddress: network.publicAddress,
     trustDomain: network.trustDomain,
     get pids() {
       return constellation.pids;
@@ -98,35 +95,6 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
     stop,
     [Symbol.asyncDispose]: stop,
   };
-}
-
-async function openState(options: StartOptions, layout: StateLayout): Promise<NetworkFile> {
-  const { stateDir, keyDir, trustDomain = "sallyport.local", routerListen = "127.0.0.1:0" } = options;
-  const found = await readNetworkFile(layout.networkFile);
-  if (found === undefined) return await initState({ stateDir, keyDir, trustDomain, routerListen });
-  const router = parseHostPort(found.routerListen);
-  if (!(await isFree(router))) {
-    throw new ConstellationError({
-      code: "PORT_TAKEN",
-      message: `the router's port ${found.routerListen} is in use by another program`,
-      remedy: "Stop that program; the port cannot change, because enrolled workloads know it.",
-    });
-  }
-  const names = Object.keys(found.ports) as (keyof NetworkFile["ports"])[];
-  const ports = await choosePorts(
-    "127.0.0.1",
-    names.map((name) => found.ports[name]),
-  );
-  // Private ports may change: only our own processes know them.
-  const network = {
-    ...found,
-    ports: {
-      ...found.ports,
-      ...Object.fromEntries(names.map((name, index) => [name, ports[index] ?? found.ports[name]])),
-    },
-  };
-  await writeNetworkFile(layout.networkFile, network);
-  return network;
 }
 
 /** @throws ConstellationError START_TIMEOUT, or the caller's own reason. */

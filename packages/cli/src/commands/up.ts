@@ -4,6 +4,7 @@ import type { Context } from "../context.ts";
 interface UpOptions {
   readonly state?: string;
   readonly listen?: string;
+  readonly publicAddress?: string;
   readonly trustDomain?: string;
   readonly json?: boolean;
   readonly logLevel?: string;
@@ -18,6 +19,7 @@ export function addUp(program: Command, context: Context): void {
       "state folder, made when it is not there (default: $SALLYPORT_STATE, then .sallyport in the checkout)",
     )
     .option("--listen <host:port>", "the router's one port, for a new network (default: a free port of 127.0.0.1)")
+    .option("--public-address <host:port>", "where workloads reach the router, when that is not where it listens")
     .option("--trust-domain <name>", "trust domain of a new network (default: sallyport.local)")
     .addOption(
       new Option("--log-level <level>", "of the services")
@@ -30,7 +32,7 @@ export function addUp(program: Command, context: Context): void {
       `
 Examples:
   $ sallyport up
-  $ sallyport up --state /srv/sallyport --listen 0.0.0.0:8443 --trust-domain acme.internal
+  $ sallyport up --state /srv/sallyport --listen 0.0.0.0:8443 --public-address sallyport.acme.internal:8443
   $ sallyport up --json | head -1
 
 The state folder holds the network; the keys that open it lie apart, under $XDG_DATA_HOME/sallyport/keys.`,
