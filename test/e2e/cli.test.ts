@@ -234,6 +234,23 @@ test("Ctrl-C ends the network: status 0, no process left, and the next command s
   expect(stderr).toContain("sallyport up");
 });
 
+test("a network whose `up` was killed leaves no process behind, and starts again", async () => {
+  const killed = await stay<Up>(["up", "--json", "--state", join(home.folder, "killed")]);
+  killed.child.kill("SIGKILL");
+  await waitFor(async () => Object.values(killed.first.pids).every((pid) => !isAlive(pid)));
+  const again = await stay<Up>(["up", "--json", "--state", join(home.folder, "killed")]);
+  expect(again.first.routerAddress).toBe(killed.first.routerAddress);
+  expect(await end(again.child)).toBe(0);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 async function waitFor(probe: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 20_000;
   while (!(await probe())) {
