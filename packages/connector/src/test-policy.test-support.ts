@@ -78,7 +78,7 @@ export class TestPolicy {
 
   /** A state that follows this policy. */
   state(): PolicyState {
-    const state = new PolicyState({ bundle: () => this.#authority.bundle });
+    const state = new PolicyState({ scope: "subscribed", bundle: () => this.#authority.bundle });
     const follow = (): void => {
       for (const { envelope } of this.envelopes()) state.apply(envelope);
     };

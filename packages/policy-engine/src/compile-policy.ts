@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { Slice, type PolicyDocument, type Service } from "@sallyport/proto/policy";
 import { byName } from "./by-name.ts";
 import { checkDocument } from "./check-document.ts";
@@ -12,13 +13,15 @@ import { warningsAbout } from "./warnings.ts";
 
 /** What the new document follows. */
 export interface PreviousPolicy {
-  /** Slices in force; one whose content stays the same keeps its version and its bytes. */
+  /** Slices in force; one whose content stays the same keeps its version, its salt and so its bytes. */
   readonly slices: ReadonlyMap<string, Slice>;
   /** The version of the document that is being compiled. */
   readonly version: number;
   /** The deny-list beside which changed slices must be decided. */
   readonly denyListVersion: number;
 }
+
+const SALT_BYTES = 16;
 
 export interface CompiledPolicy {
   readonly slices: ReadonlyMap<string, Slice>;
@@ -46,7 +49,7 @@ export function compilePolicy(document: PolicyDocument, previous: PreviousPolicy
   return { slices, warnings: [...cedarWarnings, ...warningsAbout(document, rules, reaches)] };
 }
 
-/** The bytes that are signed and whose digest the head names: equal slices have equal bytes. */
+/** The bytes that are signed and whose digest is in the head: equal slices have equal bytes. */
 export function encodeSlice(slice: Slice): Uint8Array {
   return Slice.encode(slice).finish();
 }
@@ -59,6 +62,7 @@ function sliceOf(service: Service, rules: readonly Rule[], reach: ServiceReach, 
     policies: Object.fromEntries(rules.map(({ id, text }) => [id, text])),
     workloads: [...reach.workloads],
     needsDenyList: previous.denyListVersion,
+    salt: randomBytes(SALT_BYTES),
   };
   const size = encodeSlice(slice).length;
   if (size > MAX_PAYLOAD_BYTES) {
@@ -72,6 +76,7 @@ function sliceOf(service: Service, rules: readonly Rule[], reach: ServiceReach, 
 }
 
 function sameContent(a: Slice, b: Slice): boolean {
-  const content = (slice: Slice): Buffer => Buffer.from(encodeSlice({ ...slice, version: 0, needsDenyList: 0 }));
+  const content = (slice: Slice): Buffer =>
+    Buffer.from(encodeSlice({ ...slice, version: 0, needsDenyList: 0, salt: Buffer.alloc(0) }));
   return content(a).equals(content(b));
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { DenyList, type Head, type Slice, type SliceRef } from "@sallyport/proto/policy";
 import { encodeSlice } from "./compile-policy.ts";
 
-/** The bytes that are signed and whose digest the head names. */
+/** The bytes that are signed and whose digest the head carries. */
 export function encodeDenyList(list: DenyList): Uint8Array {
   return DenyList.encode(list).finish();
 }
@@ -16,14 +16,14 @@ export function createHead(input: {
   readonly denyList: DenyList;
 }): Head {
   const { sequence, timeUnixMs, policyVersion, denyList } = input;
-  const slices = [...input.slices].map(([service, slice]): [string, SliceRef] => [
-    service,
-    { version: slice.version, digest: digest(encodeSlice(slice)) },
-  ]);
+  const slices = [...input.slices.values()].map((slice): SliceRef & { readonly digest: Buffer } => ({
+    version: slice.version,
+    digest: digest(encodeSlice(slice)),
+  }));
   return {
     sequence,
     timeUnixMs,
-    slices: Object.fromEntries(slices),
+    slices: slices.toSorted((a, b) => a.digest.compare(b.digest)),
     denyListVersion: denyList.version,
     denyListDigest: digest(encodeDenyList(denyList)),
     policyVersion,

@@ -13,7 +13,7 @@ import { compilePolicy, encodeSlice } from "./compile-policy.ts";
 import { createHead, encodeDenyList } from "./create-head.ts";
 import type { Principal } from "./decision.ts";
 import { DENY_LIST_TYPE, HEAD_TYPE, sealEnvelope, SLICE_TYPE } from "./envelope.ts";
-import { PolicyState } from "./policy-state.ts";
+import { PolicyState, type PolicyStateOptions } from "./policy-state.ts";
 
 /** A policy service in a test's memory: real compilation, real signatures, no network. */
 export class PolicyAuthority {
@@ -35,11 +35,11 @@ export class PolicyAuthority {
     return new PolicyAuthority(authority, await authority.issue(serviceId(authority.trustDomain, "policy", "1")));
   }
 
-  state(graceMs?: number): PolicyState {
+  state(scope: PolicyStateOptions["scope"] = "all"): PolicyState {
     return new PolicyState({
       bundle: () => this.authority.bundle,
+      scope,
       now: () => this.nowMs,
-      ...(graceMs === undefined ? {} : { graceMs }),
     });
   }
 

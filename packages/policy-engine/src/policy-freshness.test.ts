@@ -1,7 +1,8 @@
-import { routerId, serviceId } from "@sallyport/identity";
+import { routerId, serviceId, sha256Hex } from "@sallyport/identity";
+import { Head } from "@sallyport/proto/policy";
 import { createTestAuthority } from "@sallyport/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { encodeSlice } from "./compile-policy.ts";
+import { compilePolicy, encodeSlice } from "./compile-policy.ts";
 import { HEAD_TYPE, openEnvelope, sealEnvelope, SLICE_TYPE } from "./envelope.ts";
 import type { PolicyChange } from "./policy-change.ts";
 import { documentOf, PolicyAuthority, REACH_RULES, workload } from "./policy-authority.test-support.ts";
@@ -33,7 +34,7 @@ describe("what is too old or not there", () => {
     expect(state.freshness().kind).toBe("fresh");
     expect(state.decideDial(workload("agent"), "tools")).toMatchObject({
       code: "HEAD_STALE",
-      reason: "slice 1 of tools has not arrived yet",
+      reason: "slices of the policy head have not arrived yet: 2",
     });
     state.apply(policy.slice("tools"));
     expect(dial()).toBe("allow");
@@ -50,31 +51,18 @@ describe("what is too old or not there", () => {
     expect(dial()).toBe("allow");
   });
 
-  it("stops deciding by a slice as soon as the head names another, until that one arrives", () => {
+  it("stops deciding by a slice as soon as the head lists another, until that one arrives", () => {
     policy.publishTo(state);
     policy.compile(documentOf(FORBID_AGENT));
     expect(state.apply(policy.head()).services.toSorted()).toEqual(["secrets", "tools"]);
     expect(dial()).toBe("HEAD_STALE");
+    expect(state.decideDial(workload("agent"), "tools").reason).toBe("slice 1 of tools is not in the policy head");
     state.apply(policy.slice("tools"));
     expect(dial()).toBe("POLICY_DENIED");
   });
 
   it("does not decide beside an older deny-list than the slice needs", () => {
-    const changed = { needsDenyList: 2 };
-    const slice = { ...policy.slices.get("tools"), ...changed };
-    policy.slices = new Map([
-      [
-        "tools",
-        {
-          ...slice,
-          service: "tools",
-          version: 1,
-          protocol: "mcp",
-          policies: slice.policies ?? {},
-          workloads: slice.workloads ?? [],
-        },
-      ],
-    ]);
+    policy.slices = new Map([...policy.slices].map(([service, slice]) => [service, { ...slice, needsDenyList: 2 }]));
     policy.publishTo(state);
     expect(state.decideDial(workload("agent"), "tools").reason).toBe("slice 1 of tools needs deny-list 2");
   });
@@ -90,7 +78,7 @@ describe("order of arrival", () => {
     }
   });
 
-  it("lets a new slice wait until a head names it", () => {
+  it("lets a new slice wait until a head lists it", () => {
     policy.publishTo(state);
     policy.compile(documentOf(FORBID_AGENT));
     expect(state.apply(policy.slice("tools"))).toEqual({ services: [], denyListChanged: false, headAdvanced: false });
@@ -135,19 +123,110 @@ describe("order of arrival", () => {
   });
 });
 
-describe("a service that is gone", () => {
-  it("is unknown once a head no longer names it", () => {
+describe("a head", () => {
+  it("contains no name of a service, and its slices in an order that tells nothing", () => {
+    const { payload } = policy.head();
+    for (const name of ["tools", "secrets"]) expect(Buffer.from(payload).includes(name)).toBe(false);
+    const digests = Head.decode(payload).slices.map(({ digest }) => Buffer.from(digest).toString("hex"));
+    expect(digests).toHaveLength(2);
+    expect(digests).toEqual(digests.toSorted());
+  });
+
+  it("does not confirm who guesses a slice whole but for its salt", () => {
+    const digests = Head.decode(policy.head().payload).slices.map(({ digest }) => Buffer.from(digest).toString("hex"));
+    const again = compilePolicy(documentOf(REACH_RULES), { slices: new Map(), version: 1, denyListVersion: 1 }).slices;
+    for (const [service, slice] of policy.slices) {
+      expect(slice.salt).toHaveLength(16);
+      expect(digests).toContain(sha256Hex(encodeSlice(slice)));
+      const guess = again.get(service) ?? slice;
+      expect({ ...guess, salt: slice.salt }).toEqual(slice);
+      expect(digests).not.toContain(sha256Hex(encodeSlice(guess)));
+      expect(digests).not.toContain(sha256Hex(encodeSlice({ ...slice, salt: Buffer.alloc(0) })));
+    }
+  });
+});
+
+describe("who is given all slices", () => {
+  const dialOf = (service: string): string => state.decideDial(workload("agent"), service).code;
+
+  it("calls no service unknown while a slice of the head is under way", () => {
+    state.apply(policy.denyListEnvelope());
+    state.apply(policy.head());
+    state.apply(policy.slice("tools"));
+    expect([dial(), dialOf("secrets"), dialOf("nothing")]).toEqual(["allow", "HEAD_STALE", "HEAD_STALE"]);
+    state.apply(policy.slice("secrets"));
+    expect([dial(), dialOf("secrets"), dialOf("nothing")]).toEqual(["allow", "POLICY_DENIED", "SERVICE_UNKNOWN"]);
+  });
+
+  it("knows by the head alone that a service is gone, once nothing is under way", () => {
     policy.publishTo(state);
     policy.compile({ ...documentOf(""), services: [] });
     expect(state.apply(policy.head()).services.toSorted()).toEqual(["secrets", "tools"]);
     expect(dial()).toBe("SERVICE_UNKNOWN");
   });
 
-  it("is not decided any more once its slice was taken away, whatever the head says", () => {
+  it("says that a service is gone when the last slice arrives, and not before", () => {
+    policy.publishTo(state);
+    const { services } = documentOf("");
+    policy.compile({ ...documentOf(FORBID_AGENT), services: services.filter(({ name }) => name === "secrets") });
+    state.apply(policy.head());
+    expect([dial(), dialOf("secrets")]).toEqual(["HEAD_STALE", "HEAD_STALE"]);
+    expect(state.apply(policy.slice("secrets")).services).toEqual(["secrets", "tools"]);
+    expect([dial(), dialOf("secrets")]).toEqual(["SERVICE_UNKNOWN", "POLICY_DENIED"]);
+  });
+
+  it("does not decide any more by a slice that was taken away, whatever the head says", () => {
     policy.publishTo(state);
     expect(state.removeSlice("tools").services).toEqual(["tools"]);
     expect(dial()).toBe("HEAD_STALE");
     expect(state.removeSlice("tools").services).toEqual([]);
+  });
+});
+
+describe("who is given the slices of some services", () => {
+  beforeEach(() => {
+    state = policy.state("subscribed");
+    state.apply(policy.slice("tools"));
+    state.apply(policy.denyListEnvelope());
+    state.apply(policy.head());
+  });
+
+  it("decides by one slice of many, and takes every other service for unknown", () => {
+    expect([state.freshness().kind, dial()]).toEqual(["fresh", "allow"]);
+    expect(state.decideDial(workload("agent"), "secrets").code).toBe("SERVICE_UNKNOWN");
+  });
+
+  it("does not decide by a slice that the head no longer lists, until its successor or its removal arrives", () => {
+    policy.compile(documentOf(FORBID_AGENT));
+    expect(state.apply(policy.head()).services).toEqual(["tools"]);
+    expect(dial()).toBe("HEAD_STALE");
+    state.apply(policy.slice("tools"));
+    expect(dial()).toBe("POLICY_DENIED");
+    policy.compile({ ...documentOf(""), services: [] });
+    state.apply(policy.head());
+    expect(dial()).toBe("HEAD_STALE");
+    expect(state.removeSlice("tools").services).toEqual(["tools"]);
+    expect(dial()).toBe("SERVICE_UNKNOWN");
+  });
+
+  it("cannot be given an old slice again, before or after its removal", () => {
+    const old = policy.slice("tools");
+    policy.compile(documentOf(FORBID_AGENT));
+    state.apply(policy.head());
+    expect(() => state.apply(old)).toThrow(expect.objectContaining({ code: "REPLAYED" }));
+    state.removeSlice("tools");
+    expect(() => state.apply(old)).toThrow(expect.objectContaining({ code: "REPLAYED" }));
+    expect(dial()).toBe("SERVICE_UNKNOWN");
+  });
+
+  it("does not go back to an older slice of a service, not even when a head lists it", () => {
+    const before = policy.slices;
+    policy.compile(documentOf(FORBID_AGENT));
+    policy.publishTo(state);
+    policy.slices = before;
+    state.apply(policy.head());
+    expect(() => state.apply(policy.slice("tools"))).toThrow(expect.objectContaining({ code: "REPLAYED" }));
+    expect(dial()).toBe("HEAD_STALE");
   });
 });
 
@@ -187,21 +266,24 @@ describe("an attacker who holds old or own envelopes", () => {
   it.each([
     ["policy", { policyVersion: 0 }],
     ["deny-list", { denyListVersion: 0 }],
-    ["slice", { slices: { tools: { version: 0, digest: Buffer.alloc(32) } } }],
   ])("cannot have a newer head with an older %s accepted", (_what, change) => {
     policy.publishTo(state);
     expect(() => state.apply(policy.head(change))).toThrow(expect.objectContaining({ code: "REPLAYED" }));
     expect(dial()).toBe("allow");
   });
 
-  it("cannot exchange the bytes of a slice or deny-list that a head names", () => {
+  it("cannot exchange the bytes of a slice or deny-list that a head pins", () => {
     state.apply(policy.head());
-    for (const other of [
-      policy.slice("tools", { workloads: [{ name: "other", roles: [] }] }),
-      policy.denyListEnvelope({ entries: [{ subject: undefined, reason: "", sinceUnixMs: 0 }] }),
-    ]) {
-      expect(() => state.apply(other)).toThrow(expect.objectContaining({ code: "DIGEST_MISMATCH" }));
-    }
+    const slice = policy.slice("tools", { workloads: [{ name: "other", roles: [] }] });
+    expect(() => state.apply(slice)).toThrow(expect.objectContaining({ code: "REPLAYED" }));
+    const denyList = policy.denyListEnvelope({ entries: [{ subject: undefined, reason: "", sinceUnixMs: 0 }] });
+    expect(() => state.apply(denyList)).toThrow(expect.objectContaining({ code: "DIGEST_MISMATCH" }));
+  });
+
+  it("cannot pass a slice under another version than its head says", () => {
+    const { slices } = Head.decode(policy.head().payload);
+    state.apply(policy.head({ slices: slices.map((ref) => ({ ...ref, version: 7 })) }));
+    expect(() => state.apply(policy.slice("tools"))).toThrow(expect.objectContaining({ code: "DIGEST_MISMATCH" }));
   });
 
   it("cannot keep a head fresh for ever by dating it ahead", () => {

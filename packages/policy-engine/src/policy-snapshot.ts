@@ -1,26 +1,26 @@
 import { sha256Hex } from "@sallyport/identity";
-import { DenyList, Head, Slice, type DenyEntry } from "@sallyport/proto/policy";
+import { DenyList, Slice, type DenyEntry, type Head } from "@sallyport/proto/policy";
 import type { Principal } from "./decision.ts";
 import { DenyIndex } from "./deny-index.ts";
+import { readHead, type HeadInForce } from "./head-in-force.ts";
 import { NO_CHANGE, type PolicyChange } from "./policy-change.ts";
 import { PolicyError } from "./policy-error.ts";
 import { SliceInForce } from "./slice-in-force.ts";
 
 // Invariants
-// 1. A slice decides only while its digest is the one that the head in force names for its service.
+// 1. A slice decides only while its digest is in the head in force. The head names no service: a slice outside of it may have a successor that
+//    is on its way, or its service may be gone.
 // 2. A deny-list denies from the moment it arrives; it stops denying only by a newer one that the head names.
-// 3. A slice is parsed before it waits, so that a head which names it cannot fail half way.
-// 4. Nothing goes back: not the head's sequence, not a slice's version, not the deny-list's, not the policy's.
+// 3. A slice is parsed before it waits, so that a head which lists it cannot fail half way.
+// 4. Nothing goes back: not the head's sequence, not a slice's version, not the deny-list's, not the policy's. A head lists everything up to
+//    its policy version, so that a slice of that version or an older one which it does not list is an old one.
+// 5. Who is given all slices and holds each one of the head knows by the head's signature that everything else is gone.
 
 /** How far a signer's clock may be ahead of ours. */
 const MAX_CLOCK_SKEW_MS = 60_000;
 
-interface HeadInForce {
-  readonly head: Head;
-  readonly digest: string;
-  readonly slices: ReadonlyMap<string, { readonly version: number; readonly digest: string }>;
-  readonly denyListDigest: string;
-}
+/** `all`: every slice of the head is on its way here. `subscribed`: only those of some services. */
+export type SliceScope = "all" | "subscribed";
 
 interface HeldDenyList {
   readonly index: DenyIndex;
@@ -30,16 +30,25 @@ interface HeldDenyList {
 export type SliceLookup =
   | { readonly kind: "found"; readonly slice: SliceInForce }
   | { readonly kind: "unknown" }
-  /** The head names a slice that has not arrived. */
-  | { readonly kind: "withheld"; readonly version: number };
+  /** What is held of this service is not in the head. */
+  | { readonly kind: "stale"; readonly version: number }
+  /** Slices of the head have not arrived, and one of them may be of this service. */
+  | { readonly kind: "incomplete"; readonly missing: number };
 
-/** Payloads of verified envelopes, put together: what is in force and what waits for the head that names it. */
+/** Payloads of verified envelopes, put together: what is in force and what waits for the head that lists it. */
 export class PolicySnapshot {
+  readonly #scope: SliceScope;
   #head: HeadInForce | null = null;
   #denyList: HeldDenyList | null = null;
   #nextDenyList: HeldDenyList | null = null;
   readonly #slices = new Map<string, SliceInForce>();
   readonly #nextSlices = new Map<string, SliceInForce>();
+  /** Versions of slices that a head put out of force, until their successor arrives or their service is known to be gone. */
+  readonly #staleSlices = new Map<string, number>();
+
+  constructor(scope: SliceScope) {
+    this.#scope = scope;
+  }
 
   get head(): Head | null {
     return this.#head?.head ?? null;
@@ -61,32 +70,32 @@ export class PolicySnapshot {
   slice(service: string): SliceLookup {
     const slice = this.#slices.get(service);
     if (slice !== undefined) return { kind: "found", slice };
-    const named = this.#head?.slices.get(service);
-    return named === undefined ? { kind: "unknown" } : { kind: "withheld", version: named.version };
+    const version = this.#staleSlices.get(service) ?? this.#nextSlices.get(service)?.slice.version;
+    if (version !== undefined) return { kind: "stale", version };
+    const missing = this.#scope === "all" ? this.#missing() : 0;
+    return missing > 0 ? { kind: "incomplete", missing } : { kind: "unknown" };
   }
 
   takeSlice(payload: Buffer): PolicyChange {
     const slice = Slice.decode(payload);
     const digest = sha256Hex(payload);
     const { service, version } = slice;
-    const named = this.#head?.slices.get(service);
     const held = this.#slices.get(service);
-    if (digest === held?.digest || digest === this.#nextSlices.get(service)?.digest) return NO_CHANGE;
-    const gone = this.#head !== null && named === undefined ? this.#head.head.policyVersion : 0;
-    const newest = Math.max(
-      named?.version ?? 0,
-      held?.slice.version ?? 0,
-      this.#nextSlices.get(service)?.slice.version ?? 0,
-    );
-    if (version < newest || version <= gone) throw replayed(`slice ${version} of ${service}`, Math.max(newest, gone));
-    if (named !== undefined && version === named.version) {
-      if (digest !== named.digest)
-        throw new PolicyError("DIGEST_MISMATCH", `slice ${version} of ${service} is not the one that the head names`);
-      this.#enforce(service, new SliceInForce(slice, digest));
-      return { ...NO_CHANGE, services: [service] };
+    const next = this.#nextSlices.get(service);
+    if (digest === held?.digest || digest === next?.digest) return NO_CHANGE;
+    const newest = Math.max(held?.slice.version ?? 0, next?.slice.version ?? 0, this.#staleSlices.get(service) ?? 0);
+    if (version < newest) throw replayed(`slice ${version} of ${service}`, newest);
+    const listed = this.#head?.slices.get(digest);
+    if (listed === undefined) {
+      const covered = this.#head?.head.policyVersion ?? 0;
+      if (version <= covered) throw replayed(`slice ${version} of ${service}, which the head does not list,`, covered); // 4
+      this.#wait(service, new SliceInForce(slice, digest));
+      return NO_CHANGE;
     }
-    this.#wait(service, new SliceInForce(slice, digest));
-    return NO_CHANGE;
+    if (listed !== version)
+      throw new PolicyError("DIGEST_MISMATCH", `slice ${version} of ${service} is in the head as ${listed}`);
+    this.#enforce(service, new SliceInForce(slice, digest));
+    return { ...NO_CHANGE, services: [service, ...this.#forgetGone()] };
   }
 
   takeDenyList(payload: Buffer): PolicyChange {
@@ -111,20 +120,22 @@ export class PolicySnapshot {
   }
 
   takeHead(payload: Buffer, nowMs: number): PolicyChange {
-    const next = headInForce(payload);
+    const next = readHead(payload);
     this.#checkHead(next, nowMs);
     if (next.digest === this.#head?.digest) return NO_CHANGE;
     this.#head = next;
     const denyListChanged = this.#promoteDenyList(next);
-    return { services: this.#promoteSlices(next), denyListChanged, headAdvanced: true };
+    const services = new Set([...this.#promoteSlices(next), ...this.#forgetGone()]);
+    return { services: [...services], denyListChanged, headAdvanced: true };
   }
 
   removeSlice(service: string): PolicyChange {
     this.#stopWaiting(service);
-    return this.#drop(service) ? { ...NO_CHANGE, services: [service] } : NO_CHANGE;
+    const wasStale = this.#staleSlices.delete(service);
+    return this.#drop(service) || wasStale ? { ...NO_CHANGE, services: [service] } : NO_CHANGE;
   }
 
-  #checkHead({ head, digest, slices }: HeadInForce, nowMs: number): void {
+  #checkHead({ head, digest }: HeadInForce, nowMs: number): void {
     if (head.timeUnixMs > nowMs + MAX_CLOCK_SKEW_MS)
       throw new PolicyError(
         "HEAD_FROM_FUTURE",
@@ -137,11 +148,6 @@ export class PolicySnapshot {
       throw replayed(`policy ${head.policyVersion} of head ${head.sequence}`, before.policyVersion);
     if (head.denyListVersion < before.denyListVersion)
       throw replayed(`deny-list ${head.denyListVersion} of head ${head.sequence}`, before.denyListVersion);
-    for (const [service, { version }] of slices) {
-      const held = this.#head.slices.get(service);
-      if (held !== undefined && version < held.version)
-        throw replayed(`slice ${version} of ${service} in head ${head.sequence}`, held.version);
-    }
   }
 
   #promoteDenyList(head: HeadInForce): boolean {
@@ -155,25 +161,43 @@ export class PolicySnapshot {
     return false;
   }
 
-  #promoteSlices(head: HeadInForce): string[] {
+  #promoteSlices({ head, slices }: HeadInForce): ReadonlySet<string> {
     const changed = new Set<string>();
-    for (const [service, held] of this.#slices) {
-      if (held.digest !== head.slices.get(service)?.digest && this.#drop(service)) changed.add(service);
+    for (const [service, { digest, slice }] of this.#slices) {
+      if (slices.has(digest)) continue;
+      this.#drop(service);
+      this.#staleSlices.set(service, slice.version);
+      changed.add(service);
     }
     for (const [service, waiting] of this.#nextSlices) {
-      const named = head.slices.get(service);
-      if (waiting.digest === named?.digest) {
+      const { version } = waiting.slice;
+      if (slices.get(waiting.digest) === version) {
         this.#enforce(service, waiting);
         changed.add(service);
-      } else if (waiting.slice.version <= (named?.version ?? head.head.policyVersion)) {
+      } else if (version <= head.policyVersion) {
         this.#stopWaiting(service);
+        this.#staleSlices.set(service, version);
       }
     }
-    return [...changed];
+    return changed;
+  }
+
+  /** Slices of the head that are not here. One in force is in the head (1), and no two services share a digest. */
+  #missing(): number {
+    return this.#head === null ? 0 : this.#head.slices.size - this.#slices.size;
+  }
+
+  /** The services of which it is now certain that they are gone (5). */
+  #forgetGone(): readonly string[] {
+    if (this.#scope === "subscribed" || this.#missing() > 0) return [];
+    const gone = [...this.#staleSlices.keys()];
+    this.#staleSlices.clear();
+    return gone;
   }
 
   #enforce(service: string, slice: SliceInForce): void {
     this.#drop(service);
+    this.#staleSlices.delete(service);
     if (this.#nextSlices.get(service) === slice) this.#nextSlices.delete(service);
     else this.#stopWaiting(service);
     this.#slices.set(service, slice);
@@ -193,18 +217,6 @@ export class PolicySnapshot {
     this.#slices.get(service)?.[Symbol.dispose]();
     return this.#slices.delete(service);
   }
-}
-
-function headInForce(payload: Buffer): HeadInForce {
-  const head = Head.decode(payload);
-  const slices = Object.entries(head.slices).map(
-    ([service, ref]) => [service, { version: ref.version, digest: hex(ref.digest) }] as const,
-  );
-  return { head, digest: sha256Hex(payload), slices: new Map(slices), denyListDigest: hex(head.denyListDigest) };
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex");
 }
 
 function replayed(what: string, newest: number): PolicyError {

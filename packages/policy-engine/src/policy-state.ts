@@ -4,13 +4,18 @@ import { denial, type Decision, type DecisionCode, type Principal, type Verdict 
 import { DENY_LIST_TYPE, HEAD_TYPE, openEnvelope, SLICE_TYPE, type OpenedEnvelope } from "./envelope.ts";
 import { isChange, type PolicyChange } from "./policy-change.ts";
 import { PolicyError } from "./policy-error.ts";
-import { PolicySnapshot } from "./policy-snapshot.ts";
+import { PolicySnapshot, type SliceScope } from "./policy-snapshot.ts";
 import type { SliceInForce } from "./slice-in-force.ts";
 import { uuidV7 } from "./uuid-v7.ts";
 
 export interface PolicyStateOptions {
   /** Roots that a signer's chain must end in; asked for each envelope, since roots rotate. */
   readonly bundle: () => TrustBundle;
+  /**
+   * `all` for whoever is given every slice, as a router is: a service without one is unknown only once every slice of the head has arrived, and
+   * HEAD_STALE until then. `subscribed` for whoever is given those of some services, as a connector is: any other service is unknown.
+   */
+  readonly scope: SliceScope;
   /** How old a head may be before nothing new is allowed. Default 900,000 (15 minutes). */
   readonly graceMs?: number;
   /** Milliseconds since 1970. Default: the system's clock. */
@@ -32,20 +37,21 @@ const DEFAULT_GRACE_MS = 900_000;
 
 /** Current, verified policy in the memory of a router or a connector. Decides without asking anybody; what it cannot tell, it denies. */
 export class PolicyState {
-  readonly #snapshot = new PolicySnapshot();
+  readonly #snapshot: PolicySnapshot;
   readonly #listeners = new Set<(change: PolicyChange) => void>();
   readonly #bundle: () => TrustBundle;
   readonly #graceMs: number;
   readonly #now: () => number;
 
   constructor(options: PolicyStateOptions) {
+    this.#snapshot = new PolicySnapshot(options.scope);
     this.#bundle = options.bundle;
     this.#graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
     this.#now = options.now ?? Date.now;
   }
 
   /**
-   * Takes a slice, a deny-list or a head, in any order. A slice waits for the head that names it.
+   * Takes a slice, a deny-list or a head, in any order. A slice waits for the head that lists it.
    * @throws {PolicyError} SIGNER_UNTRUSTED, SIGNER_FORBIDDEN, ENVELOPE_INVALID, REPLAYED, DIGEST_MISMATCH, HEAD_FROM_FUTURE; nothing has
    * changed then.
    */
@@ -138,7 +144,7 @@ export class PolicyState {
     return { ...verdict, decisionId: uuidV7(this.#now()), decideUs };
   }
 
-  /** What every decision needs first: an identity that is not denied, a fresh head, and the slice that it names. */
+  /** What every decision needs first: an identity that is not denied, a fresh head, and a slice that it lists. */
   #prepare(principal: Principal, service: string): Prepared {
     const { identity } = principal;
     const entry = this.#snapshot.denied(principal);
@@ -154,8 +160,10 @@ export class PolicyState {
     if (freshness.kind !== "fresh") return refused("HEAD_STALE", freshness.reason);
     const found = this.#snapshot.slice(service);
     if (found.kind === "unknown") return refused("SERVICE_UNKNOWN", `policy knows no service ${service}`);
-    if (found.kind === "withheld")
-      return refused("HEAD_STALE", `slice ${found.version} of ${service} has not arrived yet`);
+    if (found.kind === "stale")
+      return refused("HEAD_STALE", `slice ${found.version} of ${service} is not in the policy head`);
+    if (found.kind === "incomplete")
+      return refused("HEAD_STALE", `slices of the policy head have not arrived yet: ${found.missing}`);
     const { needsDenyList, version } = found.slice.slice;
     if (needsDenyList > this.#snapshot.denyListVersion) {
       return refused("HEAD_STALE", `slice ${version} of ${service} needs deny-list ${needsDenyList}`, version);

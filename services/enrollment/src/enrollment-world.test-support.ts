@@ -67,7 +67,7 @@ export class EnrollmentWorld implements AsyncDisposable {
     this.kv = parts.kv;
     this.#policyKv = parts.policyKv;
     this.#owned = parts.owned;
-    this.#state = new PolicyState({ bundle: () => this.authority.bundle });
+    this.#state = new PolicyState({ scope: "subscribed", bundle: () => this.authority.bundle });
   }
 
   static async open(): Promise<EnrollmentWorld> {

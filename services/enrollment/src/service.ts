@@ -42,7 +42,7 @@ async function start(runtime: Runtime<EnrollmentConfig>): Promise<AsyncDisposabl
   const kv = await bus.kv("enrollment", { create: { history: 1 }, signal });
   storeBlock[Symbol.dispose]();
 
-  const policy = new PolicyState({ bundle: () => identity.bundle() });
+  const policy = new PolicyState({ scope: "subscribed", bundle: () => identity.bundle() });
   const policyBlock = readiness.block("deny-list");
   policy.onChange(() => {
     if (policy.freshness().kind === "fresh") policyBlock[Symbol.dispose]();

@@ -11,7 +11,7 @@ import { DENY_LIST_KEY, HEAD_KEY, sliceKey, type PublishedPolicy } from "./store
 //
 // 1. What is published follows from the source alone, so that two replicas that read the same source write the same payloads.
 // 2. Every write is a compare-and-set, and nothing is written over a newer version: whoever finds one reads the source again.
-// 3. Slices and deny-list are written before the head that names them; a head is written only if it goes back in nothing.
+// 3. Slices and deny-list are written before the head that lists them; a head is written only if it goes back in nothing.
 // 4. A head's sequence is at least the time in milliseconds, so that it grows even if the bucket was lost.
 
 /** An envelope is signed anew when its signer's certificate has less than this left: longer than routers keep deciding by an old head. */
@@ -82,8 +82,8 @@ export class Publisher {
       const before = this.#reconciled;
       const publication = await this.#reconcile();
       const head = publication === null ? null : await this.#announce(publication);
-      if (head !== null) {
-        if (this.#reconciled !== before) await this.#published.removeOtherSlices(new Set(Object.keys(head.slices)));
+      if (publication !== null && head !== null) {
+        if (this.#reconciled !== before) await this.#published.removeOtherSlices(new Set(publication.slices.keys()));
         return head;
       }
       this.#reconciled = null;

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { adminId, serviceId, workloadId } from "@sallyport/identity";
 import {
   encodeSlice,
@@ -7,7 +8,7 @@ import {
   SLICE_TYPE,
   type Principal,
 } from "@sallyport/policy-engine";
-import { SignedEnvelope, type PolicyDocument } from "@sallyport/proto/policy";
+import { Head, SignedEnvelope, Slice, type PolicyDocument } from "@sallyport/proto/policy";
 import { RpcError } from "@sallyport/service";
 import { createTestAuthority, natsServer, type TestAuthority, type TestNatsServer } from "@sallyport/testing";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -105,6 +106,39 @@ describe("ApplyPolicy", () => {
     expect(state.decideDial(workload("agent"), "tools")).toMatchObject({ decision: "allow", sliceVersion: 1 });
     expect(state.decideDial(workload("agent"), "other").code).toBe("SERVICE_UNKNOWN");
     expect(await replica.kv.get("slice.other")).toMatchObject({ operation: "DEL" });
+  });
+
+  it("announces slices by digests that name no service and that nobody can guess", async () => {
+    await using replica = await startReplica(authority, nats.url);
+    await replica.admin.applyPolicy({ document: DOCUMENT, expectedVersion: 0, dryRun: false });
+    const { payload } = await replica.admin.getHead({});
+    expect(Buffer.from(payload).includes("tools")).toBe(false);
+    const { slices } = Head.decode(payload);
+    expect(slices.map(({ version }) => version)).toEqual([1]);
+    const published = await sliceOf(replica, "tools");
+    expect(published.salt).toHaveLength(16);
+    expect(digestOf(published)).toEqual(slices[0]?.digest);
+    expect(digestOf({ ...published, salt: Buffer.alloc(0) })).not.toEqual(slices[0]?.digest);
+  });
+
+  it("renews a slice's salt with its content, and keeps it over other changes and another replica", async () => {
+    await using one = await startReplica(authority, nats.url, "1");
+    await one.admin.applyPolicy({ document: DOCUMENT, expectedVersion: 0, dryRun: false });
+    const first = await sliceOf(one, "tools");
+    const two = { ...DOCUMENT, services: [...DOCUMENT.services, { name: "other", protocol: "tcp", description: "" }] };
+    await using other = await startReplica(authority, nats.url, "2");
+    await other.admin.applyPolicy({ document: two, expectedVersion: 0, dryRun: false });
+    expect(await sliceOf(other, "tools")).toEqual(first);
+    expect((await sliceOf(other, "other")).salt).not.toEqual(first.salt);
+    const asTcp = { ...DOCUMENT, services: [{ name: "tools", protocol: "tcp", description: "" }] };
+    await other.admin.applyPolicy({ document: asTcp, expectedVersion: 0, dryRun: false });
+    const changed = await sliceOf(other, "tools");
+    expect(changed.version).toBe(3);
+    expect(changed.salt).not.toEqual(first.salt);
+    await one.admin.applyPolicy({ document: DOCUMENT, expectedVersion: 0, dryRun: false });
+    const back = await sliceOf(one, "tools");
+    expect([first.salt, changed.salt]).not.toContainEqual(back.salt);
+    expect((await stateOf(one)).decideDial(workload("agent"), "tools").decision).toBe("allow");
   });
 
   it("lets one of two racing authors win and tells the other", async () => {
@@ -258,7 +292,7 @@ describe("the policy service", () => {
     await (async () => {
       await using before = await startReplica(authority, nats.url);
       await before.admin.applyPolicy({ document: DOCUMENT, expectedVersion: 0, dryRun: false });
-      const forged = { service: "tools", version: 99, protocol: "mcp", policies: {}, workloads: [], needsDenyList: 0 };
+      const forged = Slice.fromPartial({ service: "tools", version: 99, protocol: "mcp" });
       await before.kv.put(
         "slice.tools",
         SignedEnvelope.encode(sealEnvelope(SLICE_TYPE, encodeSlice(forged), forger)).finish(),
@@ -322,9 +356,18 @@ async function refusal(call: Promise<unknown>): Promise<RpcError> {
   throw error;
 }
 
+async function sliceOf({ kv }: Replica, service: string): Promise<Slice> {
+  const entry = await kv.get(`slice.${service}`);
+  return Slice.decode(SignedEnvelope.decode(entry?.value ?? new Uint8Array()).payload);
+}
+
+function digestOf(slice: Slice): Buffer {
+  return createHash("sha256").update(encodeSlice(slice)).digest();
+}
+
 /** What a router that starts now would hold. */
 async function stateOf({ kv }: Replica): Promise<PolicyState> {
-  const state = new PolicyState({ bundle: () => authority.bundle });
+  const state = new PolicyState({ scope: "all", bundle: () => authority.bundle });
   const keys: string[] = [];
   for await (const key of await kv.keys()) keys.push(key);
   for (const key of keys.toSorted()) {

@@ -200,6 +200,31 @@ test("a head whose slice has not arrived yet refuses dials, and cuts nothing", a
   await network.circuit(dialer, "files");
 });
 
+test("a router that started knows no service as unknown before the last slice of the head is here", async () => {
+  await using network = await RouterNetwork.start({ policy: null });
+  const envelopes = network.author.publish(reachPolicy);
+  const [last, ...others] = envelopes;
+  network.apply(others);
+  const dialer = await network.connect("agent");
+  for (const service of ["files", "nothing"])
+    expect(await network.dial(dialer, service)).toMatchObject({ refusal: { code: "HEAD_STALE" } });
+  if (last !== undefined) network.apply([last]);
+  expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "NO_HOST" } });
+  expect(await network.dial(dialer, "nothing")).toMatchObject({ refusal: { code: "POLICY_DENIED" } });
+});
+
+test("a service that policy no longer has is withdrawn and its circuits are cut by the head alone", async () => {
+  await using network = await RouterNetwork.start();
+  const host = await network.host("shelf", ["files"]);
+  const stream = await network.circuit(await network.connect("agent"), "files");
+  await host.next();
+  const { services } = reachPolicy;
+  network.apply(network.author.publish({ ...reachPolicy, services: services.filter(({ name }) => name !== "files") }));
+  expect(await failure(stream)).toMatchObject({ wireCode: WireCode.revoked });
+  expect(await host.untilResult(2)).toMatchObject({ accepted: false });
+  expect(network.recorded("circuit.closed")).toMatchObject([{ outcome: "revoked", errorCode: "SERVICE_UNKNOWN" }]);
+});
+
 test("the deny-list cuts from the moment it arrives, before the head that names it", async () => {
   await using network = await RouterNetwork.start();
   const dialer = await network.connect("agent");

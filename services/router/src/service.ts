@@ -18,7 +18,7 @@ export async function start(runtime: Runtime<RouterConfig>): Promise<AsyncDispos
   const stop = new AbortController();
   const signal = AbortSignal.any([runtime.signal, stop.signal]);
 
-  const mirror = new PolicyMirror(new PolicyState({ bundle: () => identity.bundle() }));
+  const mirror = new PolicyMirror(new PolicyState({ scope: "all", bundle: () => identity.bundle() }));
   releaseWhenFresh(readiness.block("policy snapshot"), mirror);
   void followPolicy({ bus, mirror, log, signal });
 

@@ -22,7 +22,7 @@ export class Uplink implements AsyncDisposable {
 
   constructor(profile: Profile, log: ConnectorLog, handlers: UplinkHandlers) {
     this.identity = new RotatingSvid(profile.svid, profile.bundle);
-    this.policy = new PolicyState({ bundle: () => this.identity.bundle() });
+    this.policy = new PolicyState({ scope: "subscribed", bundle: () => this.identity.bundle() });
     this.#policyFeed = new PolicyFeed(this.policy, log);
     this.#auditFeed = new AuditFeed((signal) => this.current(signal));
     let { routers } = profile;

@@ -1,13 +1,14 @@
 import { compilePolicy } from "@sallyport/policy-engine";
 import { PolicyDocument, type Slice } from "@sallyport/proto/policy";
 
-/** When a slice last changed, and the deny-list that was in force then. */
+/** What a slice got when it last changed: the version, the deny-list that was in force, and its salt. */
 export interface SliceMark {
   readonly version: number;
   readonly needsDenyList: number;
+  readonly salt: Buffer;
 }
 
-/** The document in force, with what compiling it again cannot tell: which version last changed each slice. */
+/** The document in force, with what compiling it again cannot tell: the mark of each slice. */
 export interface StoredPolicy {
   /** Grows by one with every change. 0: nothing was ever applied. */
   readonly version: number;
@@ -41,14 +42,15 @@ export function nextPolicy(
   if (before.version > 0 && sameDocument(before.document, document)) return { policy: before, warnings };
   const marks = [...slices].map(([service, slice]): [string, SliceMark] => [
     service,
-    { version: slice.version, needsDenyList: slice.needsDenyList },
+    { version: slice.version, needsDenyList: slice.needsDenyList, salt: Buffer.from(slice.salt) },
   ]);
   return { policy: { version, document, marks: new Map(marks) }, warnings };
 }
 
 /** Header length (u32 big-endian), header (JSON), document (protobuf): the document may be as large as a message of the bus allows. */
 export function encodeStoredPolicy({ version, document, marks }: StoredPolicy): Uint8Array {
-  const header = Buffer.from(JSON.stringify({ version, slices: Object.fromEntries(marks) }));
+  const slices = [...marks].map(([service, mark]) => [service, { ...mark, salt: mark.salt.toString("base64") }]);
+  const header = Buffer.from(JSON.stringify({ version, slices: Object.fromEntries(slices) }));
   const length = Buffer.alloc(4);
   length.writeUInt32BE(header.length);
   return Buffer.concat([length, header, PolicyDocument.encode(document).finish()]);
@@ -66,7 +68,11 @@ export function decodeStoredPolicy(bytes: Uint8Array): StoredPolicy {
     marks: new Map(
       [...slices].map(([service, mark]) => [
         service,
-        { version: wholeNumber(mark, "version"), needsDenyList: wholeNumber(mark, "needsDenyList") },
+        {
+          version: wholeNumber(mark, "version"),
+          needsDenyList: wholeNumber(mark, "needsDenyList"),
+          salt: saltOf(mark),
+        },
       ]),
     ),
   };
@@ -83,13 +89,27 @@ function canonical(document: PolicyDocument): Buffer {
 }
 
 function memberOf(value: unknown, key: string): object {
-  const member: unknown = typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+  const member = read(value, key);
   if (typeof member === "object" && member !== null) return member;
-  throw new TypeError(`the stored policy has no ${key}`);
+  throw missing(key);
 }
 
 function wholeNumber(value: unknown, key: string): number {
-  const member: unknown = typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+  const member = read(value, key);
   if (typeof member === "number" && Number.isSafeInteger(member)) return member;
-  throw new TypeError(`the stored policy has no ${key}`);
+  throw missing(key);
+}
+
+function saltOf(mark: unknown): Buffer {
+  const salt = read(mark, "salt");
+  if (typeof salt === "string" && salt !== "") return Buffer.from(salt, "base64");
+  throw missing("salt");
+}
+
+function read(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+}
+
+function missing(key: string): TypeError {
+  return new TypeError(`the stored policy has no ${key}`);
 }

@@ -63,6 +63,20 @@ describe("sallyport.policy", () => {
     expect(kinds).toEqual(["DenyList", "Slice", "Head"].map((name) => `sallyport.policy.v1.${name}`));
   });
 
+  test("tells a workload that may reach nothing no name of a service", async () => {
+    await using network = await RouterNetwork.start();
+    const stream = await builtIn(network, await network.connect("other"), "sallyport.policy");
+    await writeMessage(stream, PolicyInterest, { services: [] });
+    for (const kind of ["denyList", "head"]) {
+      const { update: told } = (await readMessage(stream, PolicyUpdate)) ?? {};
+      if (told === undefined || told.$case === "sliceRemoved") throw new Error("not an envelope");
+      expect(told.$case).toBe(kind);
+      for (const { name } of reachPolicy.services) expect(Buffer.from(told.value.payload).includes(name)).toBe(false);
+      if (told.$case === "head")
+        expect(Head.decode(told.value.payload).slices).toHaveLength(reachPolicy.services.length);
+    }
+  });
+
   test("answers a name that the workload may neither dial nor host like a name that does not exist", async () => {
     await using network = await RouterNetwork.start();
     const stream = await builtIn(network, await network.connect("other"), "sallyport.policy");

@@ -3,7 +3,7 @@
  *
  *   1. Every envelope is passed on as policy signed it. The router adds nothing that the workload would have to believe.
  *   2. A slice goes only to workloads that may dial or host its service. For any other name the answer is `slice_removed`, whether it exists or not.
- *   3. Slices go out before the head that names them; the deny-list goes out at once.
+ *   3. Slices go out before the head that lists them, which names no service; the deny-list goes out at once.
  *   4. A stale head takes nothing away: what is visible stays as it was.
  */
 import type { Peer } from "@sallyport/mtls";

@@ -49,7 +49,7 @@ test("what is on the bus is in force within moments: what was there before, each
   const author = await PolicyAuthor.create(authority);
   await put(bucket, author.publish(reachPolicy));
 
-  const mirror = new PolicyMirror(new PolicyState({ bundle: () => authority.bundle }));
+  const mirror = new PolicyMirror(new PolicyState({ scope: "all", bundle: () => authority.bundle }));
   const stop = new AbortController();
   const following = followPolicy({ bus: { kv: async () => bucket }, mirror, log, signal: stop.signal });
   await until(mirror, () => mirror.state.freshness().kind === "fresh");

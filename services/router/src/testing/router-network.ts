@@ -54,7 +54,7 @@ export class RouterNetwork implements AsyncDisposable {
     const authority = await createTestAuthority();
     const author = await PolicyAuthor.create(authority);
     const { now = Date.now, policy = reachPolicy, ...rest } = options;
-    const mirror = new PolicyMirror(new PolicyState({ bundle: () => authority.bundle, now }));
+    const mirror = new PolicyMirror(new PolicyState({ scope: "all", bundle: () => authority.bundle, now }));
     const events: EventInput[] = [];
     const blocks: Parameters<RouterOptions["publishBlock"]>[] = [];
     const nowhere = { host: "127.0.0.1", port: 1 };
