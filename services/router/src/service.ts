@@ -1,4 +1,3 @@
-import { PolicyState } from "@sallyport/policy-engine";
 import { RouterServiceService } from "@sallyport/proto/router";
 import type { ReadinessBlock, Runtime } from "@sallyport/service";
 import type { RouterConfig } from "./config.ts";
@@ -18,7 +17,7 @@ export async function start(runtime: Runtime<RouterConfig>): Promise<AsyncDispos
   const stop = new AbortController();
   const signal = AbortSignal.any([runtime.signal, stop.signal]);
 
-  const mirror = new PolicyMirror(new PolicyState({ scope: "all", bundle: () => identity.bundle() }));
+  const mirror = new PolicyMirror({ bundle: () => identity.bundle() });
   releaseWhenFresh(readiness.block("policy snapshot"), mirror);
   void followPolicy({ bus, mirror, log, signal });
 

@@ -1,4 +1,11 @@
-import { DENY_LIST_TYPE, HEAD_TYPE, SLICE_TYPE, type PolicyChange, type PolicyState } from "@sallyport/policy-engine";
+import {
+  DENY_LIST_TYPE,
+  HEAD_TYPE,
+  PolicyState,
+  SLICE_TYPE,
+  type PolicyChange,
+  type PolicyStateOptions,
+} from "@sallyport/policy-engine";
 import { Slice, type SignedEnvelope } from "@sallyport/proto/policy";
 
 /**
@@ -12,8 +19,8 @@ export class PolicyMirror {
   #denyList: SignedEnvelope | null = null;
   #head: SignedEnvelope | null = null;
 
-  constructor(state: PolicyState) {
-    this.state = state;
+  constructor(options: Omit<PolicyStateOptions, "scope">) {
+    this.state = new PolicyState({ ...options, scope: "all" });
   }
 
   get denyList(): SignedEnvelope | null {

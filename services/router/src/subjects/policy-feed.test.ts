@@ -1,7 +1,7 @@
 import { jetstream } from "@nats-io/jetstream";
 import { Kvm, type KV } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
-import { DENY_LIST_TYPE, HEAD_TYPE, PolicyState } from "@sallyport/policy-engine";
+import { DENY_LIST_TYPE, HEAD_TYPE } from "@sallyport/policy-engine";
 import { SignedEnvelope, Slice } from "@sallyport/proto/policy";
 import { createLogger, retry } from "@sallyport/service";
 import { createTestAuthority, natsServer } from "@sallyport/testing";
@@ -49,7 +49,7 @@ test("what is on the bus is in force within moments: what was there before, each
   const author = await PolicyAuthor.create(authority);
   await put(bucket, author.publish(reachPolicy));
 
-  const mirror = new PolicyMirror(new PolicyState({ scope: "all", bundle: () => authority.bundle }));
+  const mirror = new PolicyMirror({ bundle: () => authority.bundle });
   const stop = new AbortController();
   const following = followPolicy({ bus: { kv: async () => bucket }, mirror, log, signal: stop.signal });
   await until(mirror, () => mirror.state.freshness().kind === "fresh");

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import type { EventInput } from "@sallyport/audit-log";
 import { routerId, workloadId, type RotatingSvid, type SpiffeId } from "@sallyport/identity";
 import { connectMtls } from "@sallyport/mtls";
-import { PolicyState } from "@sallyport/policy-engine";
 import type { PolicyDocument, SignedEnvelope } from "@sallyport/proto/policy";
 import type { HostResult, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
 import { createTestAuthority, type TestAuthority } from "@sallyport/testing";
@@ -54,7 +53,7 @@ export class RouterNetwork implements AsyncDisposable {
     const authority = await createTestAuthority();
     const author = await PolicyAuthor.create(authority);
     const { now = Date.now, policy = reachPolicy, ...rest } = options;
-    const mirror = new PolicyMirror(new PolicyState({ scope: "all", bundle: () => authority.bundle, now }));
+    const mirror = new PolicyMirror({ bundle: () => authority.bundle, now });
     const events: EventInput[] = [];
     const blocks: Parameters<RouterOptions["publishBlock"]>[] = [];
     const nowhere = { host: "127.0.0.1", port: 1 };
