@@ -217,8 +217,7 @@ describe("the end of a confined process", () => {
 
   test.skipIf(!isRoot)("takes along what left its process group (SKIPPED unless root)", async () => {
     const child = await shell("setsid sleep 61 & echo ready; exec cat");
-    const before = await processesOf(serviceUid("files"));
-    expect(before).toContain("sleep");
+    await expect.poll(() => processesOf(serviceUid("files"))).toContain("sleep");
     await child[Symbol.asyncDispose]();
     expect(await processesOf(serviceUid("files"))).toStrictEqual([]);
   });
