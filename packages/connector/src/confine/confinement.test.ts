@@ -190,8 +190,10 @@ describe.skipIf(!isRoot)("a process that root's connector starts (SKIPPED unless
 });
 
 describe("the end of a confined process", () => {
+  // A uid belongs to a service's name, on the whole machine: another network here may host "files" too.
+  const service = `ending-${process.pid}`;
   const shell = async (text: string): Promise<ConfinedProcess> => {
-    const base = await options(await script(0o755), isRoot ? {} : { confinement: { kind: "none" } });
+    const base = await options(await script(0o755), isRoot ? { service } : { confinement: { kind: "none" } });
     const child = await ConfinedProcess.start({
       ...base,
       command: "/bin/sh",
@@ -217,14 +219,14 @@ describe("the end of a confined process", () => {
 
   test.skipIf(!isRoot)("takes along what left its process group (SKIPPED unless root)", async () => {
     const child = await shell("setsid sleep 61 & echo ready; exec cat");
-    await expect.poll(() => processesOf(serviceUid("files"))).toContain("sleep");
+    await expect.poll(() => processesOf(serviceUid(service))).toContain("sleep");
     await child[Symbol.asyncDispose]();
-    expect(await processesOf(serviceUid("files"))).toStrictEqual([]);
+    expect(await processesOf(serviceUid(service))).toStrictEqual([]);
   });
 
   test.skipIf(!isRoot)("comes with the end of a connector that is killed (SKIPPED unless root)", async () => {
     const file = join(root, "connector.ts");
-    const start = await options(await script(0o755), { service: "orphans" });
+    const start = await options(await script(0o755), { service: `orphans-${process.pid}` });
     const source = new URL("confined-process.ts", import.meta.url).href;
     await writeFile(
       file,
@@ -234,9 +236,9 @@ describe("the end of a confined process", () => {
     );
     const connector = fork(file, { stdio: "inherit" });
     await once(connector, "message");
-    expect(await processesOf(serviceUid("orphans"))).not.toStrictEqual([]);
+    expect(await processesOf(serviceUid(`orphans-${process.pid}`))).not.toStrictEqual([]);
     connector.kill("SIGKILL");
-    await expect.poll(() => processesOf(serviceUid("orphans")), { timeout: 5_000 }).toStrictEqual([]);
+    await expect.poll(() => processesOf(serviceUid(`orphans-${process.pid}`)), { timeout: 5_000 }).toStrictEqual([]);
   });
 
   test("leaves no home behind", async () => {
