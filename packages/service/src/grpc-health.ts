@@ -1,13 +1,13 @@
 import { EventEmitter, on } from "node:events";
 import { status } from "@grpc/grpc-js";
-import { HealthService, servingStatus, type HealthMethods, type ServingStatus } from "./health-messages.ts";
+import { HealthService, HealthCheckResponse_ServingStatus as ServingStatus } from "@sallyport/proto/health";
 import type { Readiness } from "./readiness.ts";
 import { RpcError } from "./rpc-error.ts";
 import type { Implementation } from "./rpc-handler.ts";
 
 /** `grpc.health.v1.Health`: SERVING while the process is ready, for the whole server ("") and for each service by name. */
 export class GrpcHealth {
-  readonly service: HealthMethods = HealthService;
+  readonly service: HealthService = HealthService;
   readonly #services = new Set<string>([""]);
   readonly #changes = new EventEmitter().setMaxListeners(0);
   #serving = false;
@@ -25,11 +25,11 @@ export class GrpcHealth {
     this.#set(false);
   }
 
-  get implementation(): Implementation<HealthMethods> {
+  get implementation(): Implementation<HealthService> {
     return {
       check: async ({ service }) => {
         const current = this.#statusOf(service);
-        if (current !== servingStatus.serviceUnknown) return { status: current };
+        if (current !== ServingStatus.SERVICE_UNKNOWN) return { status: current };
         const message = `There is no service ${service} here.`;
         throw new RpcError({ code: "SERVICE_UNKNOWN", status: status.NOT_FOUND, field: "service", message });
       },
@@ -44,8 +44,8 @@ export class GrpcHealth {
   }
 
   #statusOf(service: string): ServingStatus {
-    if (!this.#services.has(service)) return servingStatus.serviceUnknown;
-    return this.#serving ? servingStatus.serving : servingStatus.notServing;
+    if (!this.#services.has(service)) return ServingStatus.SERVICE_UNKNOWN;
+    return this.#serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   }
 
   #set(serving: boolean): void {

@@ -1,36 +1,44 @@
 /**
- * gRPC server reflection (`grpc.reflection.v1` and `.v1alpha`), from the descriptors that the code was generated from.
+ * Server reflection, by both names under which tools ask for it.
  *
- * Reading the descriptors costs a tenth of a second, which five services would pay at each start for a call that hardly ever comes: the method is
- * registered with its bytes untouched, and what answers is loaded with the first call.
+ * Five services would pay at each start for a call that hardly ever comes: the method is registered with its bytes untouched, and what answers is
+ * loaded with the first call.
  */
-import { EventEmitter } from "node:events";
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import type { ServerDuplexStream, ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Method } from "./rpc-method.ts";
 
 type AddService = (definition: ServiceDefinition, handlers: UntypedServiceImplementation) => void;
-type BytesStream = ServerDuplexStream<Buffer, Buffer>;
-/** Answers one stream of bytes. */
-type Answer = (stream: BytesStream) => void;
+/** Answers one question, encoded both. */
+type Answer = (question: Buffer) => Buffer;
 
 const METHOD = "ServerReflectionInfo";
 const PACKAGES = ["grpc.reflection.v1", "grpc.reflection.v1alpha"];
 
-/** @param services what is shown, by full name. */
+/** What is there besides the services of a process, and is listed with them. */
+export const STANDARD_SERVICES: readonly string[] = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
+
+/** @param services what is listed, by full name. */
 export function addReflection(services: readonly string[], add: AddService): void {
-  let loading: Promise<ReadonlyMap<string, Answer>> | undefined;
+  let loading: Promise<Answer> | undefined;
+  const handle = (stream: ServerDuplexStream<Buffer, Buffer>): void => {
+    loading ??= import("./reflection-answer.ts").then((module) => module.reflectionAnswer(services));
+    answerEach(stream, loading).then(
+      () => stream.end(),
+      (error: Error) => stream.destroy(error),
+    );
+  };
   for (const name of PACKAGES) {
-    const path = `/${name}.ServerReflection/${METHOD}`;
-    const handle = (stream: BytesStream): void => {
-      loading ??= loadAnswers(services);
-      loading.then(
-        (answers) => answers.get(path)?.(stream),
-        (error: Error) => stream.destroy(error),
-      );
-    };
-    add({ [METHOD]: bytesMethod(path) }, { [METHOD]: handle });
+    add({ [METHOD]: bytesMethod(`/${name}.ServerReflection/${METHOD}`) }, { [METHOD]: handle });
+  }
+}
+
+/** The next question is read when the last answer has left: a caller who only asks costs one answer's memory. */
+async function answerEach(stream: ServerDuplexStream<Buffer, Buffer>, loading: Promise<Answer>): Promise<void> {
+  const answer = await loading;
+  for await (const question of stream) {
+    await new Promise<void>((resolve, reject) => {
+      stream.write(answer(question), (error: Error | null | undefined) => (error ? reject(error) : resolve()));
+    });
   }
 }
 
@@ -44,48 +52,5 @@ function bytesMethod(path: string): Method<Buffer, Buffer> {
     requestDeserialize: same,
     responseSerialize: same,
     responseDeserialize: same,
-  };
-}
-
-async function loadAnswers(services: readonly string[]): Promise<ReadonlyMap<string, Answer>> {
-  const [{ loadFileDescriptorSetFromBuffer }, { ReflectionService }] = await Promise.all([
-    import("@grpc/proto-loader"),
-    import("@grpc/reflection"),
-  ]);
-  const descriptors = await readFile(fileURLToPath(import.meta.resolve("@sallyport/proto/descriptors.binpb")));
-  const answers = new Map<string, Answer>();
-  const take: AddService = (definition, handlers) => {
-    const [method, handler] = [definition[METHOD], handlers[METHOD]];
-    if (method !== undefined && handler !== undefined) answers.set(method.path, answerBy(method, handler as Handler));
-  };
-  new ReflectionService(loadFileDescriptorSetFromBuffer(descriptors), { services: [...services] }).addToServer({
-    addService: take,
-  });
-  return answers;
-}
-
-/** What the library's handler uses of its stream. */
-interface MessageStream extends EventEmitter {
-  write(message: unknown): boolean;
-  end(): void;
-}
-type Handler = (stream: MessageStream) => void;
-
-/** The library's handler speaks messages: it gets a stream of messages over the stream of bytes. */
-function answerBy(method: Method<unknown, unknown>, handler: Handler): Answer {
-  return (stream) => {
-    const messages: MessageStream = Object.assign(new EventEmitter(), {
-      write: (message: unknown) => stream.write(method.responseSerialize(message)),
-      end: () => void stream.end(),
-    });
-    handler(messages);
-    stream.on("data", (bytes: Buffer) => {
-      try {
-        messages.emit("data", method.requestDeserialize(bytes));
-      } catch (error) {
-        stream.destroy(error instanceof Error ? error : new Error(String(error)));
-      }
-    });
-    stream.on("end", () => messages.emit("end"));
   };
 }

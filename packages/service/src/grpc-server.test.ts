@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
 import { status } from "@grpc/grpc-js";
-import { ReflectionService } from "@grpc/reflection";
+import { fromBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema, type FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 import {
   adminId,
   createRoot,
@@ -17,6 +18,11 @@ import {
 import { connectMtls } from "@sallyport/mtls";
 import { AuditServiceService, Event } from "@sallyport/proto/audit";
 import { CertificateAuthorityServiceService } from "@sallyport/proto/ca";
+import {
+  ServerReflectionRequest,
+  ServerReflectionResponse,
+  ServerReflectionService,
+} from "@sallyport/proto/reflection";
 import { createTestAuthority } from "@sallyport/testing";
 import { service as healthService } from "grpc-health-check";
 import { expect, test } from "vitest";
@@ -279,33 +285,70 @@ test("a watch of health sees each change", async () => {
 test("reflection lists the services and describes them, to whoever has an SVID", async () => {
   await using ca = await startCa();
   using channel = channelTo(ca.port, await authority.source(adminId(domain, "local")));
-  expect(await reflect(channel, { listServices: "" })).toMatchObject({
-    listServicesResponse: { service: [{ name: "sallyport.ca.v1.CertificateAuthorityService" }] },
+  const names = ["sallyport.ca.v1.CertificateAuthorityService", "grpc.health.v1.Health"];
+  const listed = await reflect(channel, { $case: "listServices", value: "" });
+  expect(listed).toEqual({
+    $case: "listServicesResponse",
+    value: { service: [...names, "grpc.reflection.v1.ServerReflection"].map((name) => ({ name })) },
   });
-  const symbol = "sallyport.ca.v1.CertificateAuthorityService.GetTrustBundle";
-  const { fileDescriptorResponse } = await reflect(channel, { fileContainingSymbol: symbol });
-  expect(
-    String(fileDescriptorResponse?.fileDescriptorProto.map((file) => Buffer.from(file).toString("latin1"))),
-  ).toContain("GetTrustBundle");
+  for (const name of [...names, `${names[0]}.GetTrustBundle`, "grpc.reflection.v1.ServerReflectionRequest"]) {
+    const described = await describe(channel, name);
+    expect(described.length, name).toBeGreaterThan(0);
+  }
   using bootstrap = channelTo(ca.port, await bootstrapSource());
-  await expect(reflect(bootstrap, { listServices: "" })).rejects.toThrow(/may not call/);
+  await expect(reflect(bootstrap, { $case: "listServices", value: "" })).rejects.toThrow(/may not call/);
 });
 
-interface ReflectionAnswer {
-  readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly Uint8Array[] };
+test("a description is the compiler's own: with every import, and with names that a strict reader can resolve", async () => {
+  await using ca = await startCa();
+  using channel = channelTo(ca.port, await authority.source(adminId(domain, "local")));
+  const files = await describe(channel, "sallyport.policy.v1.PolicyService");
+  expect(files.map((file) => file.name)).toEqual(["sallyport/policy/v1/policy.proto"]);
+  const imported = await describe(channel, "sallyport.enrollment.v1.EnrollmentService");
+  expect(imported.map((file) => file.name)).toEqual([
+    "sallyport/enrollment/v1/enrollment.proto",
+    "sallyport/ca/v1/ca.proto",
+  ]);
+  const messages = [...files, ...imported].flatMap((file) => file.messageType);
+  const typeNames = messages.flatMap((message) => message.field.map((field) => field.typeName)).filter(Boolean);
+  expect(typeNames.length).toBeGreaterThan(10);
+  expect(typeNames.filter((name) => !name.startsWith("."))).toEqual([]);
+});
+
+test("reflection says that it does not know a name, and goes on", async () => {
+  await using ca = await startCa();
+  using channel = channelTo(ca.port, await authority.source(adminId(domain, "local")));
+  const unknown = [
+    { $case: "fileContainingSymbol", value: "nobody.v1.Service" },
+    { $case: "fileByFilename", value: "nobody.proto" },
+    { $case: "allExtensionNumbersOfType", value: "sallyport.ca.v1.TrustBundle" },
+  ] as const;
+  for (const question of unknown)
+    expect(await reflect(channel, question)).toMatchObject({
+      $case: "errorResponse",
+      value: { errorCode: status.NOT_FOUND },
+    });
+});
+
+/** The files that declare a name, read as a client in any language reads them. */
+async function describe(channel: GrpcChannel, name: string): Promise<readonly FileDescriptorProto[]> {
+  const answer = await reflect(channel, { $case: "fileContainingSymbol", value: name });
+  if (answer?.$case !== "fileDescriptorResponse") throw new Error(`${name}: ${JSON.stringify(answer)}`);
+  return answer.value.fileDescriptorProto.map((file) => fromBinary(FileDescriptorProtoSchema, file));
 }
 
 /** One question to server reflection, as tools such as grpcurl put it. */
-async function reflect({ client }: GrpcChannel, question: object): Promise<ReflectionAnswer> {
-  const definitions: Record<string, unknown>[] = [];
-  new ReflectionService({}).addToServer({ addService: (definition) => definitions.push({ ...definition }) });
-  const method = definitions[0]?.["ServerReflectionInfo"] as Method<object, ReflectionAnswer>;
-  const stream = client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize);
-  stream.write(question);
-  const [answer] = (await once(stream, "data")) as [ReflectionAnswer];
+async function reflect(
+  { client }: GrpcChannel,
+  messageRequest: NonNullable<ServerReflectionRequest["messageRequest"]>,
+): Promise<ServerReflectionResponse["messageResponse"]> {
+  const { path, requestSerialize, responseDeserialize } = ServerReflectionService.serverReflectionInfo;
+  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  stream.write({ host: "", messageRequest });
+  const [answer] = (await once(stream, "data")) as [ServerReflectionResponse];
   stream.end();
   await once(stream.resume(), "end");
-  return answer;
+  return answer.messageResponse;
 }
 
 test("a stranger reaches what is meant for strangers, for a while, and nothing to look around with", async () => {

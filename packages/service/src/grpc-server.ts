@@ -6,7 +6,7 @@ import { AcceptedPeers } from "./accepted-peers.ts";
 import { describeRule, mayCall, type Caller, type CallerRule } from "./caller-rule.ts";
 import type { ListenAddress } from "./config.ts";
 import { GrpcHealth } from "./grpc-health.ts";
-import { addReflection } from "./grpc-reflection.ts";
+import { STANDARD_SERVICES, addReflection } from "./grpc-reflection.ts";
 import type { Logger } from "./logger.ts";
 import { adaptImplementation, guardHandlers, type Admit } from "./rpc-adapter.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -146,7 +146,7 @@ export class GrpcServer implements AsyncDisposable {
   #addStandardServices(): void {
     // A stranger gets what is meant for strangers, and nothing to look around with.
     if (this.#options.clientCertificate === "none") return;
-    addReflection(this.#services, (definition, handlers) => {
+    addReflection([...this.#services, ...STANDARD_SERVICES], (definition, handlers) => {
       this.#grpc.addService(
         definition,
         guardHandlers(handlers, (call) => this.#admit(call, "any")),
