@@ -124,6 +124,10 @@ describe("a call that is smuggled past the parser does not reach the server", ()
     ["a batch", '[{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"get-env"}}]'],
     ["a method that is nobody's", '{"jsonrpc":"2.0","id":77,"method":"tools/Call","params":{"name":"get-env"}}'],
     [
+      "a message between two carriage returns, which a Python server reads as a line of its own",
+      '{"jsonrpc":"2.0","id":77,"method":"ping","params":{"x":\r{"jsonrpc":"2.0","id":78,"method":"tools/call","params":{"name":"get-env"}}\r}}',
+    ],
+    [
       "a carriage return before a second message",
       '{"jsonrpc":"2.0","id":77,"method":"ping"}\r{"jsonrpc":"2.0","id":78,"method":"tools/call","params":{"name":"get-env"}}',
     ],

@@ -212,6 +212,7 @@ export class HostSession {
 const faultReasons: Readonly<Record<MessageFault, string>> = {
   NOT_UTF8: "the message is not UTF-8",
   NOT_JSON: "the message is not JSON",
+  CARRIAGE_RETURN: "the message has a carriage return inside, where some readers end a line",
   DUPLICATE_NAME: "the message has two names that are equal, or equal but for case",
   LONE_SURROGATE: "the message has a lone surrogate",
   TOO_DEEP: "the message is nested too deeply",

@@ -51,6 +51,21 @@ describe("what another parser could take for a different call is malformed", () 
       '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"get-env"}}',
       "DUPLICATE_NAME",
     ],
+    [
+      "a message between carriage returns",
+      '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":\r{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"get-env"}}\r}}',
+      "CARRIAGE_RETURN",
+    ],
+    [
+      "a name that ends at a NUL",
+      String.raw`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name\u0000":"get-env","name":"echo"}}`,
+      "DUPLICATE_NAME",
+    ],
+    [
+      "a lone name that ends at a NUL",
+      String.raw`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name\u0000":"get-env"}}`,
+      "CASE_VARIANT",
+    ],
     ["a batch", '[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-env"}}]', "BATCH"],
     ["a request that is also a response", '{"jsonrpc":"2.0","id":1,"method":"tools/call","result":{}}', "NOT_JSON_RPC"],
     ["an id of null", '{"jsonrpc":"2.0","id":null,"method":"tools/call","params":{"name":"get-env"}}', "NOT_JSON_RPC"],
@@ -61,6 +76,11 @@ describe("what another parser could take for a different call is malformed", () 
   ])("%s", (_, text, fault) => {
     expect(parse(text)).toMatchObject({ kind: "malformed", fault });
   });
+});
+
+test("the line end of Windows is one", () => {
+  expect(parse('{"jsonrpc":"2.0","id":1,"method":"ping"}\r\n')).toMatchObject({ kind: "request" });
+  expect(parse('{"jsonrpc":"2.0","id":1,"method":"ping"}\r\r\n')).toMatchObject({ fault: "CARRIAGE_RETURN" });
 });
 
 test("the refusal of a malformed request can be addressed to its id", () => {

@@ -7,6 +7,9 @@
  * 2. No object has two names that are equal, or equal but for case, after escapes are resolved.
  * 3. No lone surrogates.
  * 4. Nesting at most `maxDepth`.
+ * 5. No carriage return but one before the final line feed: a reader with universal newlines (Python's text streams) ends a line at each, and
+ *    would take an object that stands alone between two of them for a message.
+ * 6. A NUL in a name ends it for rule 2, as it does for a parser with C strings.
  */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export interface JsonObject {
@@ -25,11 +28,17 @@ export interface StrictJson {
   readonly kind: "value";
   readonly text: string;
   readonly value: JsonValue;
-  /** The original text of every value down to `spanDepth` names or indices. */
+  /** The original text of every value down to `spanDepth` names, those inside arrays excepted. */
   readonly spans: readonly Span[];
 }
 
-export type StrictJsonFault = "NOT_UTF8" | "NOT_JSON" | "DUPLICATE_NAME" | "LONE_SURROGATE" | "TOO_DEEP";
+export type StrictJsonFault =
+  | "NOT_UTF8"
+  | "NOT_JSON"
+  | "CARRIAGE_RETURN"
+  | "DUPLICATE_NAME"
+  | "LONE_SURROGATE"
+  | "TOO_DEEP";
 export interface NotStrictJson {
   readonly kind: "fault";
   readonly fault: StrictJsonFault;
@@ -38,7 +47,7 @@ export interface NotStrictJson {
 }
 
 const maxDepth = 64;
-const spanDepth = 3;
+const spanDepth = 2;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export function parseStrictJson(bytes: Uint8Array): StrictJson | NotStrictJson {
@@ -54,14 +63,16 @@ export function parseStrictJson(bytes: Uint8Array): StrictJson | NotStrictJson {
   } catch {
     return { kind: "fault", fault: "NOT_JSON", value: undefined };
   }
-  const scan = new Scan(text);
+  if (/\r(?!\n?$)/.test(text)) return { kind: "fault", fault: "CARRIAGE_RETURN", value };
+  const scan = new Scan(text, 0, "names");
   const fault = scan.run();
   return fault === undefined ? { kind: "value", text, value, spans: scan.spans } : { kind: "fault", fault, value };
 }
 
-/** Equal for names that a case-insensitive parser takes for one, also U+017F (long s) and U+212A (Kelvin sign). */
+/** Equal for names that a case-insensitive parser takes for one, also U+017F (long s) and U+212A (Kelvin sign), or one that stops at a NUL. */
 export function foldCase(name: string): string {
-  return name.toUpperCase().toLowerCase();
+  const [shown = ""] = name.split("\0", 1);
+  return shown.toUpperCase().toLowerCase();
 }
 
 export function isObject(value: JsonValue | undefined): value is JsonObject {
@@ -78,6 +89,15 @@ export function spanOf(json: StrictJson, path: JsonPath): Span | undefined {
   return json.spans.find((span) => span.path.length === path.length && span.path.every((step, i) => step === path[i]));
 }
 
+/** The original text of each element of the array at `path`; none where there is no array. Costs one walk over the array. */
+export function elementsOf(json: StrictJson, path: JsonPath): readonly string[] {
+  const span = spanOf(json, path);
+  if (span === undefined) return [];
+  const scan = new Scan(json.text, span.start, "indices");
+  scan.run();
+  return scan.spans.map(({ start, end }) => json.text.slice(start, end));
+}
+
 function parse(text: string): JsonValue {
   const value: JsonValue = JSON.parse(text);
   return value;
@@ -87,11 +107,15 @@ function parse(text: string): JsonValue {
 class Scan {
   readonly spans: Span[] = [];
   readonly #text: string;
+  readonly #of: "names" | "indices";
   readonly #path: (string | number)[] = [];
-  #at = 0;
+  #at: number;
 
-  constructor(text: string) {
+  /** @param of which values to remember: those under names, `spanDepth` deep, or the elements of the array at `at` */
+  constructor(text: string, at: number, of: "names" | "indices") {
     this.#text = text;
+    this.#at = at;
+    this.#of = of;
   }
 
   run(): StrictJsonFault | undefined {
@@ -103,11 +127,16 @@ class Scan {
     const start = this.#at;
     const fault = this.#body();
     if (fault !== undefined) return fault;
-    if (this.#path.length > 0 && this.#path.length <= spanDepth) {
-      this.spans.push({ path: [...this.#path], start, end: this.#at });
-    }
+    if (this.#isRemembered()) this.spans.push({ path: [...this.#path], start, end: this.#at });
     this.#space();
     return undefined;
+  }
+
+  /** Few of what a sender may write: an array of millions costs no object per element. */
+  #isRemembered(): boolean {
+    const { length } = this.#path;
+    if (this.#of === "indices") return length === 1;
+    return length > 0 && length <= spanDepth && typeof this.#path[length - 1] === "string";
   }
 
   #body(): StrictJsonFault | undefined {

@@ -1,10 +1,13 @@
-import { isObject, sourceOf, spanOf, type JsonValue, type StrictJson } from "./strict-json.ts";
+import { elementsOf, isObject, spanOf, type JsonValue, type StrictJson } from "./strict-json.ts";
 
 export interface FilteredList {
   readonly line: Buffer;
   readonly shown: readonly string[];
   readonly hidden: number;
 }
+
+/** In one answer: each name costs a decision, and a server could write hundreds of thousands into a line. A longer list comes in pages. */
+const maxTools = 2_048;
 
 /**
  * The answer to tools/list with what this caller may not see left out. What stays keeps its original text, and the whole line its original
@@ -18,7 +21,7 @@ export function filterToolsList(
   const result = isObject(json.value) ? json.value["result"] : undefined;
   const tools = isObject(result) ? result["tools"] : undefined;
   const span = spanOf(json, ["result", "tools"]);
-  if (!isObject(result) || !isArray(tools) || span === undefined) return undefined;
+  if (!isObject(result) || !isArray(tools) || span === undefined || tools.length > maxTools) return undefined;
   const names = tools.map(nameOf);
   const seen = visible(names.filter((name) => name !== undefined));
   const isShown = (name: string | undefined): name is string => name !== undefined && seen.has(name);
@@ -28,9 +31,7 @@ export function filterToolsList(
   const isPublic = result["cacheScope"] === "public";
   if (hidden === 0 && !isPublic) return { line: original, shown, hidden };
 
-  const kept = names.flatMap((name, index) =>
-    isShown(name) ? [sourceOf(json, ["result", "tools", index]) ?? ""] : [],
-  );
+  const kept = elementsOf(json, ["result", "tools"]).filter((_, index) => isShown(names[index]));
   const edits = [{ ...span, text: `[${kept.join(",")}]` }];
   const scope = spanOf(json, ["result", "cacheScope"]);
   if (isPublic && scope !== undefined) edits.push({ ...scope, text: '"private"' });
