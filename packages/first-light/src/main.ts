@@ -10,7 +10,13 @@ try {
   if (!held) process.exitCode = 1;
 } catch (error) {
   if (!ending.signal.aborted) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${describe(error)}\n`);
     process.exitCode = 1;
   }
+}
+
+/** The message, and what to do about it where the error knows. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return "remedy" in error && typeof error.remedy === "string" ? `${error.message}\n${error.remedy}` : error.message;
 }
