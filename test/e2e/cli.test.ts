@@ -124,7 +124,8 @@ test("a policy with a mistake is refused with its file, line and column", async 
   const { status, stderr } = await run(["policy", "apply", folder]);
   expect(status).toBe(1);
   expect(stderr).toMatch(/POLICY_SYNTAX/);
-  expect(stderr).toMatch(/at echo\.cedar:4:\d+/);
+  expect(stderr).toMatch(/echo\.cedar:4:\d+/);
+  expect(stderr).toMatch(/4 │ {3}action resource\);\n +│ +\^/);
 });
 
 describe("a dark TCP service", () => {
@@ -192,13 +193,17 @@ describe("a dark TCP service", () => {
     expect(status).toBe(0);
     for (const name of ["ca", "enrollment", "policy", "router", "audit"])
       expect(stdout).toMatch(new RegExp(`up +${name} `));
-    expect(stdout).toMatch(/Hosts 1\n {2}echo +spiffe:\/\/sallyport\.local\/workload\/server\//);
+    expect(stdout).toMatch(/Hosts 1\n {2}SERVICE.*\n {2}echo +server\//);
     expect(stdout).toContain("X25519MLKEM768");
-    expect(stdout).toMatch(/bus +TLS.*X25519 excepted from the post-quantum promise/);
+    expect(stdout).toMatch(/bus +TLS, X25519; not post-quantum/);
     const json = JSON.parse((await run(["status", "--json"])).stdout) as {
-      readonly router: { readonly value: { readonly hostList: readonly { readonly service: string }[] } };
+      readonly ok: boolean;
+      readonly services: Readonly<Record<string, { readonly ok: boolean }>>;
+      readonly hosts: readonly { readonly service: string }[];
     };
-    expect(json.router.value.hostList.map(({ service }) => service)).toEqual(["echo"]);
+    expect(json.ok).toBe(true);
+    expect(Object.keys(json.services)).toEqual(["ca", "enrollment", "policy", "router", "audit"]);
+    expect(json.hosts.map(({ service }) => service)).toEqual(["echo"]);
   });
 
   test("a revoked host is gone from the network at once", async () => {
@@ -206,6 +211,20 @@ describe("a dark TCP service", () => {
     await waitFor(async () => (await run(["status"])).stdout.includes("Hosts none"));
     expect((await run(["reinstate", "server"])).status).toBe(0);
   });
+});
+
+test("revoking a name that policy does not know is done, and doubted", async () => {
+  const { status, stderr } = await run(["revoke", "servre"]);
+  expect(status).toBe(0);
+  expect(stderr).toContain('policy names no workload "servre"');
+  expect((await run(["reinstate", "servre"])).status).toBe(0);
+});
+
+test("the record leaves certificate issuances out until they are asked for, and says so", async () => {
+  const some = await run(["audit", "search"]);
+  expect(some.stdout).not.toContain("svid.issued");
+  expect(some.stderr).toMatch(/\d+ certificate issuances are not shown; --all shows them/);
+  expect((await run(["audit", "search", "--all"])).stdout).toContain("svid.issued");
 });
 
 test("no process shows a token or a key in its arguments, and no log holds one", async () => {

@@ -31,3 +31,14 @@ export class CliError extends Error {
     this.exitCode = init.exitCode ?? exitCode.usage;
   }
 }
+
+/** The end of a command that has already said on its own what is wrong. */
+export class ToldError extends Error {
+  override readonly name = "ToldError";
+  readonly exitCode: ExitCode;
+
+  constructor(status: ExitCode) {
+    super(`ended with status ${status}`);
+    this.exitCode = status;
+  }
+}

@@ -1,13 +1,16 @@
 import type { ConnectorLog } from "@sallyport/connector";
 import type { Terminal } from "./terminal.ts";
 
-/** The connector's words on stderr: warnings always, the rest with `--verbose`. */
+/** The connector's words on stderr: warnings always, the rest with `--verbose`. What is said again and again is said once. */
 export function connectorLog({ stderr, noteColors }: Terminal, verbose: boolean): ConnectorLog {
+  let last = "";
   const line = (mark: string, facts: object, message: string): void => {
     const details = Object.entries(facts).map(
       ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
     );
-    stderr.write(`${mark} ${message} ${noteColors.dim(details.join(" "))}\n`);
+    const text = `${mark} ${message} ${noteColors.dim(details.join(" "))}\n`;
+    if (text !== last) stderr.write(text);
+    last = text;
   };
   return {
     debug: (facts, message) => verbose && line(noteColors.dim("·"), facts, message),

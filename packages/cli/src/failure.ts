@@ -7,6 +7,8 @@ export interface Failure {
   /** What to do next; empty when nothing better than the message is known. */
   readonly remedy: string;
   readonly exitCode: ExitCode;
+  /** What of the request is at fault, in dotted form; empty when that is not known. */
+  readonly field: string;
   /** Rules and decision behind a refusal, for `audit search --decision-id`. */
   readonly decisionId: string;
   /** Where in a policy file, and other facts. */
@@ -21,8 +23,9 @@ export function failureOf(error: unknown): Failure {
   return {
     code: code === "" ? "FAILED" : code,
     message: redact(firstLineUnlessOurs(message, code)),
-    remedy: redact(textOf(error, "remedy")) || defaultRemedy(code),
+    remedy: redact(REMEDIES[code] ?? (textOf(error, "remedy") || defaultRemedy(code))),
     exitCode: exitCodeOf(error, code),
+    field: textOf(error, "field"),
     decisionId: textOf(error, "decisionId") || textOf(refusal, "decisionId"),
     facts: factsOf(error),
   };
@@ -51,7 +54,15 @@ const UNREACHABLE = new Set([
   "POLICY_UNAVAILABLE",
 ]);
 const NOT_ENROLLED = new Set(["PROFILE_UNKNOWN", "PROFILE_EXPIRED", "PROFILE_MISSING", "PROFILE_INVALID"]);
-const USAGE = new Set(["TOKEN_MALFORMED", "TARGET_INVALID", "LISTEN_NOT_LOOPBACK", "PUBLIC_ADDRESS_MISSING"]);
+const USAGE = new Set([
+  "TOKEN_MALFORMED",
+  "TARGET_INVALID",
+  "LISTEN_NOT_LOOPBACK",
+  "PUBLIC_ADDRESS_MISSING",
+  "NAME_INVALID",
+  "SUBJECT_INVALID",
+  "TTL_OUT_OF_RANGE",
+]);
 
 function exitCodeOf(error: unknown, code: string): ExitCode {
   const own = memberOf(error, "exitCode");
@@ -67,6 +78,14 @@ function exitCodeOf(error: unknown, code: string): ExitCode {
   if (grpcStatus === SERVICE_UNAVAILABLE) return exitCode.unreachable;
   return exitCode.failed;
 }
+
+/** In the words of the command line; the services speak to integrators, of fields. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  NAME_INVALID: "Choose a name of lower-case letters, digits and inner hyphens, at most 63 characters.",
+  SUBJECT_INVALID: "Name a workload as policy does, or give a whole SPIFFE ID, --serial or --issuer.",
+  TARGET_INVALID: "Write host:port, such as 127.0.0.1:5432.",
+  TTL_OUT_OF_RANGE: "Choose --ttl between 10s and 24h.",
+};
 
 function defaultRemedy(code: string): string {
   if (UNREACHABLE.has(code)) return "Check that the network runs: `sallyport status`.";

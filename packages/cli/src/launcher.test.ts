@@ -107,6 +107,7 @@ describe("what is wrong is said, with what to do next", () => {
     ["revoke without a subject", ["revoke"], 2, /exactly one subject/],
     ["a wrong duration", ["token", "create", "a", "--ttl", "soon"], 2, /"soon" is not a duration[\s\S]*30m/],
     ["a wrong limit", ["audit", "search", "--limit", "0"], 2, /1 to 1000/],
+    ["a wrong version", ["policy", "apply", ".", "--expect-version", "seven"], 2, /whole number/],
     ["a wrong decision", ["audit", "tail", "--decision", "maybe"], 2, /allow, deny/],
     ["no profile to act as", ["mcp", "config", "files"], 5, /sallyport enroll/],
     ["a profile that is not there", ["forward", "db", "--profile", "nobody"], 5, /nobody/],
@@ -142,6 +143,20 @@ describe("what is wrong is said, with what to do next", () => {
     const ran = await run(process.execPath, ["status", "--json", "--state", join(folder, "nothing")]);
     expect(JSON.parse(ran.stdout)).toMatchObject({ ok: false, error: { code: "STATE_NOT_FOUND", exitCode: 4 } });
   });
+});
+
+test("with --json a wrong command line is an object too, unless --json belongs to the hosted command", async () => {
+  const ran = await run(process.execPath, ["token", "create", "--json"]);
+  expect(ran.status).toBe(2);
+  expect(JSON.parse(ran.stdout)).toMatchObject({ ok: false, error: { code: "USAGE", exitCode: 2 } });
+  expect((await run(process.execPath, ["host", "x", "--", "node", "--json"])).stdout).toBe("");
+});
+
+test("configuration for a profile that is not there yet says so, beside what to paste", async () => {
+  const { status, stdout, stderr } = await run(process.execPath, ["mcp", "config", "files", "--profile", "agent"]);
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ args: expect.arrayContaining(["mcp", "files", "--profile", "agent"]) });
+  expect(stderr).toContain("sallyport enroll --profile agent");
 });
 
 describe("a token stays secret", () => {

@@ -5,24 +5,25 @@ import type { Circuit, GetStatusResponse as RouterStatus, Host, Tunnel } from "@
 import { failureOf, type Failure } from "./failure.ts";
 
 /** What one service answers, or why it does not. */
-export type Answer<T> =
-  | { readonly kind: "up"; readonly value: T }
-  | { readonly kind: "down"; readonly failure: Failure };
+export type Answer<T> = ({ readonly ok: true } & T) | { readonly ok: false; readonly error: Failure };
 
+/** The object of `status --json`. */
 export interface NetworkStatus {
+  /** Whether every service answers. */
+  readonly ok: boolean;
   readonly trustDomain: string;
   readonly routerAddress: string;
-  readonly ca: Answer<CaStatus>;
-  readonly policy: Answer<{ readonly version: number; readonly services: number; readonly workloads: number }>;
-  readonly router: Answer<
-    RouterStatus & {
-      readonly tunnelList: readonly Tunnel[];
-      readonly hostList: readonly Host[];
-      readonly circuitList: readonly Circuit[];
-    }
-  >;
-  readonly enrollment: Answer<{ readonly tokens: number; readonly unused: number }>;
-  readonly audit: Answer<AuditStatus>;
+  readonly services: {
+    readonly ca: Answer<CaStatus>;
+    readonly enrollment: Answer<{ readonly tokens: number; readonly unused: number }>;
+    readonly policy: Answer<{ readonly version: number; readonly services: number; readonly workloads: number }>;
+    readonly router: Answer<RouterStatus>;
+    readonly audit: Answer<AuditStatus>;
+  };
+  /** What the router holds; empty while it does not answer. */
+  readonly hosts: readonly Host[];
+  readonly tunnels: readonly Tunnel[];
+  readonly circuits: readonly Circuit[];
 }
 
 /** Asks every service at once; one that is away does not hide the others. */
@@ -31,7 +32,7 @@ export async function readStatus(
   signal: AbortSignal,
 ): Promise<NetworkStatus> {
   const options = { signal, timeoutMs: 3_000 };
-  const [caAnswer, policyAnswer, routerAnswer, enrollmentAnswer, auditAnswer] = await Promise.all([
+  const [caAnswer, policyAnswer, routerAnswer, listAnswer, enrollmentAnswer, auditAnswer] = await Promise.all([
     answer(ca.getStatus({}, options)),
     answer(
       policy.getPolicy({}, options).then(({ version, document }) => ({
@@ -40,18 +41,13 @@ export async function readStatus(
         workloads: document?.workloads.length ?? 0,
       })),
     ),
+    answer(router.getStatus({}, options)),
     answer(
       Promise.all([
-        router.getStatus({}, options),
-        router.listTunnels({}, options),
         router.listHosts({}, options),
+        router.listTunnels({}, options),
         router.listCircuits({}, options),
-      ]).then(([status, { tunnels }, { hosts }, { circuits }]) => ({
-        ...status,
-        tunnelList: tunnels,
-        hostList: hosts,
-        circuitList: circuits,
-      })),
+      ]).then(([{ hosts }, { tunnels }, { circuits }]) => ({ hosts, tunnels, circuits })),
     ),
     answer(
       enrollment.listTokens({}, options).then(({ tokens }) => ({
@@ -63,21 +59,29 @@ export async function readStatus(
     ),
     answer(audit.getStatus({}, options)),
   ]);
-  return {
-    trustDomain: network.trustDomain,
-    routerAddress: network.publicAddress,
+  const services = {
     ca: caAnswer,
+    enrollment: enrollmentAnswer,
     policy: policyAnswer,
     router: routerAnswer,
-    enrollment: enrollmentAnswer,
     audit: auditAnswer,
+  };
+  const { hosts, tunnels, circuits } = listAnswer.ok ? listAnswer : { hosts: [], tunnels: [], circuits: [] };
+  return {
+    ok: Object.values(services).every(({ ok }) => ok),
+    trustDomain: network.trustDomain,
+    routerAddress: network.publicAddress,
+    services,
+    hosts,
+    tunnels,
+    circuits,
   };
 }
 
 async function answer<T>(work: Promise<T>): Promise<Answer<T>> {
   try {
-    return { kind: "up", value: await work };
+    return { ok: true, ...(await work) };
   } catch (error) {
-    return { kind: "down", failure: failureOf(error) };
+    return { ok: false, error: failureOf(error) };
   }
 }

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { listProfiles } from "@sallyport/connector";
 import { onlyProfile } from "./profile-choice.ts";
 import type { Context } from "./context.ts";
 import { clientConfig, clientNames, type ServerCommand } from "./mcp-client.ts";
@@ -21,6 +22,10 @@ export async function printMcpConfig(
 ): Promise<void> {
   const client = clientNames.find((name) => name === options.client) ?? "claude-desktop";
   const profile = options.profile ?? env["SALLYPORT_PROFILE"] ?? (await onlyProfile());
+  if (!(await listProfiles()).includes(profile))
+    terminal.note(
+      `${terminal.noteColors.yellow("warning:")} this machine has no profile "${profile}" yet; enroll it before the client starts: sallyport enroll --profile ${profile}`,
+    );
   const { file, config } = clientConfig(
     client,
     options.name ?? service,

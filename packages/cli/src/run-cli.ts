@@ -9,9 +9,10 @@ import { addReinstate, addRevoke } from "./commands/revoke.ts";
 import { addStatus } from "./commands/status.ts";
 import { addToken } from "./commands/token.ts";
 import { addUp } from "./commands/up.ts";
+import { ToldError } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 import { exitCode, exitCodeHelp, type ExitCode } from "./exit-code.ts";
-import { failureOf, redact } from "./failure.ts";
+import { failureOf, redact, type Failure } from "./failure.ts";
 import { renderFailure } from "./render/failure.ts";
 
 /** Runs one command line. @returns its exit status. */
@@ -22,13 +23,38 @@ export async function runCli(args: readonly string[], context: Context): Promise
     await program.parseAsync([...args], { from: "user" });
     return exitCode.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
     if (signal.aborted) return exitCode.interrupted;
+    if (error instanceof ToldError) return error.exitCode;
+    const isJson = wantsJson(args);
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return exitCode.ok;
+      if (isJson) terminal.printJson({ ok: false, error: usageFailure(error) });
+      return exitCode.usage;
+    }
     const failure = failureOf(error);
-    if (args.includes("--json")) terminal.printJson({ ok: false, error: failure });
+    if (isJson) terminal.printJson({ ok: false, error: failure });
     terminal.note(renderFailure(failure, terminal.noteColors));
     return failure.exitCode;
   }
+}
+
+/** What stands after `--` belongs to somebody else's command. */
+function wantsJson(args: readonly string[]): boolean {
+  const own = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
+  return own.includes("--json");
+}
+
+/** A wrong command line, which the parser has already told a person. */
+function usageFailure({ message }: CommanderError): Failure {
+  return {
+    code: "USAGE",
+    message: redact(message.replace(/^error: /, "")),
+    remedy: "--help shows what there is, with examples.",
+    exitCode: exitCode.usage,
+    field: "",
+    decisionId: "",
+    facts: {},
+  };
 }
 
 function createProgram(context: Context): Command {

@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import type { Event, Filter } from "@sallyport/proto/audit";
 import type { Context } from "../context.ts";
 import { parseDuration } from "../duration.ts";
-import { renderEvent } from "../render/event.ts";
+import { EventLines } from "../render/event.ts";
 import { STATE_FLAG, STATE_HELP } from "./state-flag.ts";
 
 interface FilterOptions {
@@ -16,6 +16,7 @@ interface FilterOptions {
   readonly circuit?: string;
   readonly vantage?: string;
   readonly text?: string;
+  readonly all?: boolean;
   readonly json?: boolean;
 }
 
@@ -43,7 +44,7 @@ export function addAudit(program: Command, context: Context): void {
 Examples:
   $ sallyport audit search --decision deny --since 1h
   $ sallyport audit search --service files --tool read_text_file --text payroll
-  $ sallyport audit search --decision-id 0199b1c2-…        explain a refusal`,
+  $ sallyport audit search --decision-id 01a2093e-4804-730d-8f18-1807c3e8f300     explain a refusal`,
     )
     .action((options: SearchOptions) => search(options, context));
 }
@@ -69,21 +70,29 @@ function withFilters(command: Command): Command {
       ]),
     )
     .option("--text <words>", "words in arguments, result or reason")
+    .option("--all", "certificate issuances too, which are many")
     .option(STATE_FLAG, STATE_HELP)
-    .option("--json", "one JSON object per event, every field");
+    .option("--json", "one JSON object per event, all events, every field");
 }
 
 async function tail(options: FilterOptions, context: Context): Promise<void> {
   const { withAdmin } = await import("../admin.ts");
-  const { signal } = context;
+  const { terminal, signal } = context;
+  const lines = new EventLines(terminal.colors);
+  const isShown = shownBy(options);
   await withAdmin(context, options, async ({ audit }) => {
-    for await (const event of audit.tail({ filter: filterOf(options) }, { signal })) show(event, options, context);
+    if (terminal.stdout.isTTY === true && options.json !== true)
+      terminal.note(terminal.noteColors.dim("Events from now on. Ctrl-C ends it."));
+    for await (const event of audit.tail({ filter: filterOf(options) }, { signal })) {
+      if (options.json === true) terminal.printJson(event);
+      else if (isShown(event)) for (const line of lines.of(event)) terminal.print(line);
+    }
   });
 }
 
 async function search(options: SearchOptions, context: Context): Promise<void> {
   const { withAdmin } = await import("../admin.ts");
-  const { signal } = context;
+  const { terminal, signal } = context;
   const filter = {
     ...filterOf(options),
     sinceUnixMs: options.since === undefined ? 0 : Date.now() - options.since * 1_000,
@@ -91,13 +100,33 @@ async function search(options: SearchOptions, context: Context): Promise<void> {
   const { events } = await withAdmin(context, options, ({ audit }) =>
     audit.search({ filter, limit: options.limit }, { signal, timeoutMs: 30_000 }),
   );
-  for (const event of events) show(event, options, context);
-  if (events.length === 0 && options.json !== true) context.terminal.note("Nothing matches.");
+  if (options.json === true) {
+    for (const event of events) terminal.printJson(event);
+    return;
+  }
+  const shown = events.filter(shownBy(options));
+  const lines = new EventLines(terminal.colors, shown);
+  for (const event of shown) for (const line of lines.of(event)) terminal.print(line);
+  for (const remark of remarks(events.length, shown.length, options.limit))
+    terminal.note(terminal.noteColors.dim(remark));
 }
 
-function show(event: Event, { json }: FilterOptions, { terminal }: Context): void {
-  if (json === true) terminal.printJson(event);
-  else terminal.print(renderEvent(event, terminal.colors));
+/** What a person should know of what is not on the screen. */
+function remarks(found: number, shown: number, limit: number): readonly string[] {
+  const hidden = found - shown;
+  return [
+    ...(found === 0 ? ["Nothing matches."] : []),
+    ...(hidden > 0
+      ? [`${hidden} certificate issuance${hidden === 1 ? " is" : "s are"} not shown; --all shows them.`]
+      : []),
+    ...(found === limit ? [`The newest ${limit}; --limit and --since choose others.`] : []),
+  ];
+}
+
+/** Every command and every service's renewal issues a certificate: on record, and noise to whoever did not ask for it. */
+function shownBy({ all, kind, vantage, decisionId, circuit }: FilterOptions): (event: Event) => boolean {
+  const asked = [all, kind, vantage, decisionId, circuit].some((option) => option !== undefined);
+  return (event) => asked || event.kind !== "svid.issued";
 }
 
 function filterOf(options: FilterOptions): Filter {

@@ -27,8 +27,16 @@ export function addHost(program: Command, context: Context): void {
     .addOption(
       new Option("--network <kind>", "network of the MCP server's process").choices(["none", "host"]).default("host"),
     )
-    .option("--env <NAME>", "pass this variable on to the MCP server; again for more (default: none)", collect, [])
-    .option("--writable <folder>", "folder that the MCP server may write to; again for more", collect, [])
+    .addOption(
+      new Option("--env <NAME>", "pass this variable on to the MCP server; again for more")
+        .argParser(collect)
+        .default([], "none"),
+    )
+    .addOption(
+      new Option("--writable <folder>", "folder that the MCP server may write to; again for more")
+        .argParser(collect)
+        .default([], "none"),
+    )
     .option("--verbose", "say more on standard error")
     .option("--json", "one JSON object when it is hosted")
     .addHelpText(

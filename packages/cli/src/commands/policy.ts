@@ -1,4 +1,4 @@
-import { Option, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import type { Context } from "../context.ts";
 import { STATE_FLAG, STATE_HELP } from "./state-flag.ts";
 
@@ -17,7 +17,9 @@ export function addPolicy(program: Command, context: Context): void {
     .description("put a folder of policy as code in force, all or nothing")
     .option("--dry-run", "check everything, change nothing")
     .addOption(
-      new Option("--expect-version <n>", "refuse when another version is in force").argParser(Number).default(0, "any"),
+      new Option("--expect-version <n>", "refuse when another version is in force")
+        .argParser(parseVersion)
+        .default(0, "any"),
     )
     .option(STATE_FLAG, STATE_HELP)
     .option("--json", "print { version, headSequence, warnings }")
@@ -25,8 +27,8 @@ export function addPolicy(program: Command, context: Context): void {
       "after",
       `
 Examples:
-  $ sallyport policy apply ./policy
-  $ sallyport policy apply ./policy --dry-run
+  $ sallyport policy apply packages/first-light/policy
+  $ sallyport policy apply ./policy --dry-run               what would be refused, and where
   $ sallyport policy apply ./policy --expect-version 7      in CI: do not undo someone else's change
 
 Live circuits are judged again at once; what is no longer allowed is cut.`,
@@ -35,16 +37,19 @@ Live circuits are judged again at once; what is no longer allowed is cut.`,
 }
 
 async function applyPolicy(folder: string, options: ApplyOptions, context: Context): Promise<void> {
-  const [{ readPolicyFolder }, { withAdmin }] = await Promise.all([
+  const [{ readPolicyFolder }, { withAdmin }, { PolicyFault }] = await Promise.all([
     import("@sallyport/policy-engine"),
     import("../admin.ts"),
+    import("../policy-fault.ts"),
   ]);
   const { terminal, signal } = context;
   const document = await readPolicyFolder(folder);
   const request = { document, expectedVersion: options.expectVersion, dryRun: options.dryRun ?? false };
   const answer = await withAdmin(context, options, ({ policy }) =>
     policy.applyPolicy(request, { signal, timeoutMs: 30_000 }),
-  );
+  ).catch((error: unknown) => {
+    throw PolicyFault.of(error, document.cedarFiles);
+  });
   if (options.json === true) {
     terminal.printJson({ dryRun: request.dryRun, ...answer });
     return;
@@ -55,4 +60,10 @@ async function applyPolicy(folder: string, options: ApplyOptions, context: Conte
   terminal.print(
     request.dryRun ? `Valid: ${what}. Nothing was changed.` : `Version ${answer.version} in force: ${what}.`,
   );
+}
+
+function parseVersion(text: string): number {
+  const version = Number(text);
+  if (Number.isSafeInteger(version) && version >= 1) return version;
+  throw new InvalidArgumentError("It must be a whole number, such as the one that `policy apply` printed.");
 }

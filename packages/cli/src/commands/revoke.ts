@@ -1,4 +1,5 @@
 import { Option, type Command } from "commander";
+import type { AdminClients } from "@sallyport/constellation";
 import type { Subject } from "@sallyport/proto/policy";
 import type { Context } from "../context.ts";
 import { CliError } from "../cli-error.ts";
@@ -20,7 +21,7 @@ export function addRevoke(program: Command, context: Context): void {
     "revoke",
     "deny an identity at once: its tunnels are closed and its circuits cut while data flows",
   )
-    .addOption(new Option("--reason <text>", "for the record").default(""))
+    .addOption(new Option("--reason <text>", "for the record").default("", "none"))
     .addHelpText(
       "after",
       `
@@ -46,7 +47,7 @@ function subjectCommand(program: Command, name: string, description: string): Co
     .addOption(new Option("--serial <hex>", "one certificate, by its serial").conflicts("issuer"))
     .option("--issuer <sha256>", "everything that one CA certificate signed, by the SHA-256 of its public key")
     .option(STATE_FLAG, STATE_HELP)
-    .option("--json", "print { denyListVersion, headSequence }");
+    .option("--json", "print { denyListVersion, headSequence, subject, knownToPolicy }");
 }
 
 async function change(
@@ -58,16 +59,41 @@ async function change(
   const { withAdmin } = await import("../admin.ts");
   const { terminal, signal } = context;
   const subject = subjectOf(name, options);
-  const answer = await withAdmin(context, options, async ({ policy }) =>
-    verb === "revoke"
-      ? await policy.revoke({ subject, reason: options.reason }, { signal })
-      : await policy.reinstate({ subject }, { signal }),
-  );
-  if (options.json === true) terminal.printJson(answer);
-  else
-    terminal.print(
-      `${verb === "revoke" ? "Revoked" : "Reinstated"} ${subject.kind?.value}: deny-list version ${answer.denyListVersion} is published.`,
+  const { answer, isKnown } = await withAdmin(context, options, async ({ policy }) => ({
+    answer:
+      verb === "revoke"
+        ? await policy.revoke({ subject, reason: options.reason }, { signal })
+        : await policy.reinstate({ subject }, { signal }),
+    isKnown: await isKnownTo(policy, subject, signal),
+  }));
+  const value = subject.kind?.value ?? "";
+  if (!isKnown)
+    terminal.note(
+      `${terminal.noteColors.yellow("warning:")} policy names no workload "${value}"; is that what you meant?`,
     );
+  if (options.json === true) {
+    terminal.printJson({ ...answer, subject: value, knownToPolicy: isKnown });
+    return;
+  }
+  const { denyListVersion } = answer;
+  terminal.print(
+    verb === "revoke"
+      ? `Revoked ${value}, by deny-list version ${denyListVersion}: its tunnels and circuits are being cut.`
+      : `Reinstated ${value}, by deny-list version ${denyListVersion}.`,
+  );
+  if (subject.kind?.$case === "name") terminal.note(terminal.noteColors.dim(nextStep(verb, value)));
+}
+
+function nextStep(verb: "revoke" | "reinstate", name: string): string {
+  if (verb === "revoke") return `It can come back by \`sallyport reinstate ${name}\` and a new enrollment.`;
+  return `Its certificates stay denied; it enrolls again: sallyport token create ${name} | sallyport enroll --profile ${name}`;
+}
+
+/** A mistyped name is denied like any other, and cuts nobody off. */
+async function isKnownTo(policy: AdminClients["policy"], { kind }: Subject, signal: AbortSignal): Promise<boolean> {
+  if (kind?.$case !== "name") return true;
+  const { document } = await policy.getPolicy({}, { signal });
+  return document?.workloads.some(({ name }) => name === kind.value) ?? false;
 }
 
 function subjectOf(name: string | undefined, { serial, issuer }: RevokeOptions): Subject {

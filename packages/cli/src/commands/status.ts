@@ -1,5 +1,7 @@
 import type { Command } from "commander";
+import { ToldError } from "../cli-error.ts";
 import type { Context } from "../context.ts";
+import { exitCode } from "../exit-code.ts";
 import { STATE_FLAG, STATE_HELP } from "./state-flag.ts";
 
 interface StatusOptions {
@@ -13,7 +15,10 @@ export function addStatus(program: Command, context: Context): void {
     .description("what is up: router, tunnels, hosts, circuits, policy, record, cryptography")
     .option(STATE_FLAG, STATE_HELP)
     .option("--json", "one JSON object")
-    .addHelpText("after", "\nExamples:\n  $ sallyport status\n  $ sallyport status --json | jq .router.tunnels")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ sallyport status\n  $ sallyport status --json | jq .hosts\n\nStatus 4 when a service does not answer.",
+    )
     .action(async (options: StatusOptions) => {
       const [{ withAdmin }, { readStatus }, { renderStatus }] = await Promise.all([
         import("../admin.ts"),
@@ -24,5 +29,6 @@ export function addStatus(program: Command, context: Context): void {
       const status = await withAdmin(context, options, (admin) => readStatus(admin, signal));
       if (options.json === true) terminal.printJson(status);
       else for (const line of renderStatus(status, terminal.colors, Date.now())) terminal.print(line);
+      if (!status.ok) throw new ToldError(exitCode.unreachable);
     });
 }

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import type { Context } from "../context.ts";
 import { parseDuration } from "../duration.ts";
 import { renderTable } from "../render/table.ts";
@@ -17,8 +17,15 @@ export function addToken(program: Command, context: Context): void {
     .command("create")
     .argument("<workload>", "name of the workload: lower-case letters, digits, hyphens")
     .description("create a one-time token for one workload; it goes to standard output and is kept nowhere")
-    .option("--ttl <duration>", "until it dies unused, such as 30m", parseDuration, 1_800)
-    .option("--key-thumbprint <thumbprint>", "RFC 7638 thumbprint of the only key that may redeem it", "")
+    .addOption(
+      new Option("--ttl <duration>", "until it dies unused, 10s to 24h").argParser(parseDuration).default(1_800, "30m"),
+    )
+    .addOption(
+      new Option("--key-thumbprint <thumbprint>", "RFC 7638 thumbprint of the only key that may redeem it").default(
+        "",
+        "any key",
+      ),
+    )
     .option(STATE_FLAG, STATE_HELP)
     .option("--json", "print { tokenId, token, expiresAt }")
     .addHelpText(

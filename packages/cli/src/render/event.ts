@@ -1,46 +1,88 @@
 import type { Event } from "@sallyport/proto/audit";
 import type { Colors } from "../terminal.ts";
+import { Columns, type Cell } from "./columns.ts";
+import { formatBytes, formatMs } from "./quantity.ts";
 
-/** One event in one line: when, what, who, where, how it was decided, what came of it. */
-export function renderEvent(event: Event, colors: Colors): string {
-  const { dim, bold } = colors;
-  const parts = [
-    dim(new Date(event.timeUnixMs).toISOString().slice(11, 23)),
-    bold(event.kind.padEnd(18)),
-    dim(event.vantage.padEnd(10)),
-    event.actorName,
-    target(event),
-    shorten(event.argumentsJson, 80),
-    verdict(event, colors),
-    outcome(event, colors),
-    facts(event),
-  ];
-  return parts.filter((part) => part !== "").join("  ");
+/** Longer arguments are cut; `--json` has them whole. */
+const MAX_ARGUMENT_CHARACTERS = 60;
+const MAX_REASON_CHARACTERS = 160;
+
+/** Widths before anything is known: time, witness, kind, actor, target. */
+const LEAST_WIDTHS = [12, 6, 13, 10, 20];
+
+/** Events as a person reads them: a line each, columns aligned, a heading for each day, and below a refusal its reason and decision. */
+export class EventLines {
+  readonly #columns = new Columns(LEAST_WIDTHS);
+  readonly #colors: Colors;
+  #day = "";
+
+  /** @param known events that will be shown, where they are known before: their columns are aligned from the first line on */
+  constructor(colors: Colors, known: readonly Event[] = []) {
+    this.#colors = colors;
+    for (const event of known) this.#columns.fit(this.#cells(event));
+  }
+
+  of(event: Event): readonly string[] {
+    const { dim } = this.#colors;
+    const day = new Date(event.timeUnixMs).toISOString().slice(0, 10);
+    const heading = day === this.#day ? [] : [dim(`${day}, times in UTC`)];
+    this.#day = day;
+    const below = why(event);
+    return [
+      ...heading,
+      this.#columns.line(this.#cells(event)),
+      ...(below === "" ? [] : [dim(`${" ".repeat(LEAST_WIDTHS[0] ?? 0)}  ↳ ${below}`)]),
+    ];
+  }
+
+  #cells(event: Event): readonly Cell[] {
+    const { dim, bold, cyan } = this.#colors;
+    return [
+      { text: new Date(event.timeUnixMs).toISOString().slice(11, 23), paint: dim },
+      { text: event.vantage, paint: dim },
+      { text: event.kind, paint: bold },
+      { text: event.actorName === "" ? nameIn(event.actorId) : event.actorName, paint: cyan },
+      { text: target(event) },
+      result(event, this.#colors),
+      { text: effort(event), paint: dim },
+    ];
+  }
 }
 
-function target({ service, tool }: Event): string {
-  if (service === "") return "";
-  return `→ ${service}${tool === "" ? "" : `.${tool}`}`;
+function target({ service, tool, argumentsJson }: Event): string {
+  const call = tool === "" ? service : `${service}/${tool}`;
+  return argumentsJson === "" || argumentsJson === "{}"
+    ? call
+    : `${call} ${shorten(argumentsJson, MAX_ARGUMENT_CHARACTERS)}`;
 }
 
-function verdict({ decision, ruleIds, decisionId, reason }: Event, { green, red, dim }: Colors): string {
-  if (decision === "") return "";
+function result({ decision, outcome, errorCode, ruleIds }: Event, { green, red, dim }: Colors): Cell {
   const rules = ruleIds.length === 0 ? "" : ` by ${ruleIds.join(", ")}`;
-  if (decision === "allow") return `${green("allow")}${dim(rules)}`;
-  return `${red("deny")}${rules}${reason === "" ? "" : ` (${shorten(reason, 80)})`} ${dim(decisionId)}`;
+  if (decision === "deny") return { text: `denied${rules}`, paint: red };
+  if (outcome !== "" && outcome !== "ok")
+    return { text: errorCode === "" ? outcome : `${outcome} ${errorCode}`, paint: red };
+  if (decision === "allow") return { text: `${outcome === "ok" ? "ok" : "allowed"}${rules}`, paint: green };
+  return { text: outcome, paint: dim };
 }
 
-function outcome({ outcome: how, errorCode }: Event, { red, dim }: Colors): string {
-  if (how === "") return "";
-  const text = errorCode === "" ? how : `${how} ${errorCode}`;
-  return how === "ok" ? dim(text) : red(text);
-}
-
-function facts({ durationUs, bytesSent, bytesReceived }: Event): string {
+function effort({ durationUs, bytesSent, bytesReceived }: Event): string {
   const texts: string[] = [];
-  if (durationUs > 0) texts.push(`${(durationUs / 1_000).toFixed(1)} ms`);
-  if (bytesSent + bytesReceived > 0) texts.push(`${bytesSent + bytesReceived} bytes`);
+  if (durationUs > 0) texts.push(formatMs(durationUs / 1_000));
+  if (bytesSent + bytesReceived > 0) texts.push(formatBytes(bytesSent + bytesReceived));
   return texts.join(", ");
+}
+
+/** What a person asks next after a refusal or a failure. */
+function why({ decision, outcome, reason, decisionId }: Event): string {
+  if (decision !== "deny" && (outcome === "" || outcome === "ok")) return "";
+  return [shorten(reason, MAX_REASON_CHARACTERS), decisionId === "" ? "" : `decision ${decisionId}`]
+    .filter((text) => text !== "")
+    .join(" · ");
+}
+
+/** `agent` of `spiffe://…/workload/agent/3f2a91c0`. */
+function nameIn(spiffeId: string): string {
+  return spiffeId.split("/")[4] ?? spiffeId;
 }
 
 function shorten(text: string, length: number): string {

@@ -4,11 +4,10 @@ import type { Colors } from "../terminal.ts";
 /** `sallyport: what happened`, then what to do next, each on its own lines. */
 export function renderFailure({ code, message, remedy, decisionId, facts }: Failure, colors: Colors): string {
   const lines = [`${colors.red("sallyport:")} ${message} ${colors.dim(`(${code})`)}`];
-  const { file, line, column, ...others } = facts;
-  if (file !== undefined)
-    lines.push(
-      `  ${colors.dim("at")} ${file}${line === undefined ? "" : `:${line}${column === undefined ? "" : `:${column}`}`}`,
-    );
+  const { file, line, column, source, ...others } = facts;
+  const place = [file, line, column].filter((part) => part !== undefined).join(":");
+  if (place !== "" && !message.includes(place)) lines.push(`  ${colors.dim("at")} ${place}`);
+  if (source !== undefined) lines.push(...excerpt(source, Number(line), Number(column), colors));
   for (const [name, value] of Object.entries(others)) lines.push(`  ${colors.dim(name)} ${value}`);
   if (decisionId !== "")
     lines.push(
@@ -17,4 +16,13 @@ export function renderFailure({ code, message, remedy, decisionId, facts }: Fail
     );
   if (remedy !== "") lines.push(...remedy.split("\n").map((text) => `  ${colors.dim("next")} ${text}`));
   return lines.join("\n");
+}
+
+/** The author's own line, and below it where the fault begins. */
+function excerpt(source: string, line: number, column: number, { dim, red }: Colors): readonly string[] {
+  const number = String(line);
+  return [
+    `  ${dim(`${number} │`)} ${source}`,
+    `  ${dim(`${" ".repeat(number.length)} │`)} ${" ".repeat(Math.max(0, column - 1))}${red("^")}`,
+  ];
 }
