@@ -23,14 +23,18 @@ const checkout = join(import.meta.dirname, "../../..");
 const story = join(import.meta.dirname, "..");
 const handedOn = ["HOME", "PATH", "LANG", "TZ", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 
-/** `npm start [-- --once --json --state <folder> --policy <folder>]`. Throws USAGE. */
-export function readConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Config {
+/** `npm start [-- --once --json --state <folder> --policy <folder>]`. Throws USAGE. @param isTerminal whether a person looks at the output */
+export function readConfig(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  isTerminal: boolean,
+): Config {
   const { once = false, json = false, state, policy } = readOptions(args);
   const home = env["HOME"] ?? homedir();
   return {
     once,
     json,
-    colour: env["NO_COLOR"] === undefined && !json,
+    colour: isTerminal && env["NO_COLOR"] === undefined && env["TERM"] !== "dumb",
     stateDir: resolve(state ?? join(checkout, ".sallyport")),
     keyDir: join(env["XDG_DATA_HOME"] ?? join(home, ".local/share"), "sallyport/keys"),
     profilesFolder: join(env["XDG_CONFIG_HOME"] ?? join(home, ".config"), "sallyport/profiles"),

@@ -5,7 +5,7 @@ const ending = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => ending.abort());
 
 try {
-  const config = readConfig(process.argv.slice(2), process.env);
+  const config = readConfig(process.argv.slice(2), process.env, Boolean(process.stdout.isTTY));
   const held = await tell(config, (text) => process.stdout.write(text), ending.signal);
   if (!held) process.exitCode = 1;
 } catch (error) {

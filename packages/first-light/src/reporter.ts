@@ -41,7 +41,7 @@ const titles: Readonly<Record<StepName, string>> = {
 export function transcript(write: Write, colour: boolean): Reporter {
   const { bold, cyan, dim, green, red } = pc.createColors(colour);
   return {
-    progress: (what, ms) => write(dim(`  ${what.padEnd(28)} ${seconds(ms)}\n`)),
+    progress: (what, ms) => write(`${dim(`  ${what.padEnd(28)} ${seconds(ms).padStart(6)}`)}\n`),
     step: (report) => {
       const number = stepNames.indexOf(report.step) + 1;
       const mark = report.kind === "held" ? green("✓") : red("✗");
