@@ -37,6 +37,11 @@ test("a profile comes back as it was saved, and is listed", async () => {
   expect(await listProfiles(folders)).toStrictEqual(["agent"]);
 });
 
+test("an enrollment that was refused leaves no profile to choose", async () => {
+  await prepareKey(profilePaths(folders, "refused"));
+  expect(await listProfiles(folders)).toStrictEqual([]);
+});
+
 test("the private key at rest is sealed, its key lies apart, and both are for their owner only", async () => {
   const saved = await profile();
   await saveProfile(saved);

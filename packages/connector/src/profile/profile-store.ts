@@ -8,11 +8,13 @@
  * 3. The key-encryption key lives under the data folder, not beside the profile.
  */
 import { randomBytes, type KeyObject } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import {
   createSvid,
   derOf,
   generateKeyPair,
+  isName,
   openPrivateKey,
   pemOf,
   sealPrivateKey,
@@ -50,11 +52,9 @@ export async function loadProfile(name: string, folders: BaseFolders = userFolde
 /** Names in order; empty when nobody enrolled yet. */
 export async function listProfiles(folders: BaseFolders = userFolders()): Promise<readonly string[]> {
   try {
-    const entries = await readdir(profilesFolder(folders), { withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name)
-      .toSorted();
+    const names = (await readdir(profilesFolder(folders))).filter(isName).toSorted();
+    // A refused enrollment leaves a folder without settings: no identity.
+    return names.filter((name) => existsSync(profilePaths(folders, name).settings));
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;
