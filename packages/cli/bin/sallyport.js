@@ -28,6 +28,12 @@ function commandLine() {
   return [quiet, file("dist/main.js")];
 }
 
+/** What `npm start` makes and a mere clone lacks. */
+function isSetUp() {
+  const made = ["../../node_modules/commander/package.json", "../proto/gen/descriptors.binpb"];
+  return !existsSync(file("src/main.ts")) || made.every((path) => existsSync(file(path)));
+}
+
 /** A child process in place of this one: signals go to it, its end is ours. */
 function runAsChild(node, args) {
   const child = spawn(node, args, { stdio: ["inherit", "inherit", "inherit", "ipc"] });
@@ -52,6 +58,10 @@ const node = findNode();
 if (node === undefined) {
   fail(
     `Node ${REQUIRED_MAJOR} or newer is needed, this is ${process.version}.\n  Run \`npm start\` once in ${file("../../")}, which installs the pinned one, or install Node ${REQUIRED_MAJOR}.`,
+  );
+} else if (!isSetUp()) {
+  fail(
+    `this checkout is not set up yet.\n  Run \`npm start\` once in ${file("../../")}, or \`node scripts/setup.js\` there.`,
   );
 } else {
   const args = [...commandLine(), ...process.argv.slice(2)];

@@ -81,6 +81,7 @@ function exitCodeOf(error: unknown, code: string): ExitCode {
 
 /** In the words of the command line; the services speak to integrators, of fields. */
 const REMEDIES: Readonly<Record<string, string>> = {
+  ERR_MODULE_NOT_FOUND: "This checkout changed since it was set up: run `node scripts/setup.js` in it.",
   NAME_INVALID: "Choose a name of lower-case letters, digits and inner hyphens, at most 63 characters.",
   SUBJECT_INVALID: "Name a workload as policy does, or give a whole SPIFFE ID, --serial or --issuer.",
   TARGET_INVALID: "Write host:port, such as 127.0.0.1:5432.",
