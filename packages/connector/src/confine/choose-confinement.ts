@@ -1,26 +1,15 @@
 import { access, constants, realpath, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { ConnectorError } from "../errors.ts";
-import {
-  confinedCommand,
-  ownerOf,
-  type Confinement,
-  type ConfinementFolders,
-  type ProcessNetwork,
-} from "./confinement.ts";
+import { confinedCommand, ownerOf, type Confinement, type ProcessNetwork } from "./confinement.ts";
+import { confinementFolders, type CommandFiles } from "./confinement-folders.ts";
 import { createPrivateHome } from "./private-home.ts";
 import { runsWell } from "./probe.ts";
 import { serviceUid } from "./service-uid.ts";
 
-export interface ConfinementNeeds {
+export interface ConfinementNeeds extends CommandFiles {
   readonly service: string;
-  /** As found in PATH. */
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly workingFolder: string;
   readonly network: ProcessNetwork;
-  readonly secret: readonly string[];
-  readonly writable: readonly string[];
 }
 
 /**
@@ -76,7 +65,7 @@ export async function findCommand(command: string, path: string, workingFolder: 
 
 async function isPossible(candidate: Confinement, needs: ConfinementNeeds): Promise<boolean> {
   await using home = await createPrivateHome(needs.service, ownerOf(candidate));
-  const folders: ConfinementFolders = { home: home.path, secret: needs.secret, writable: needs.writable };
+  const folders = await confinementFolders(candidate, home.path, needs);
   const { workingFolder, command, secret } = needs;
   const check = ["/bin/sh", "-c", probeScript, "sallyport-probe", workingFolder, command, ...secret, "--"];
   return await runsWell(confinedCommand(candidate, folders, needs.network, [...check, ...(await filesIn(needs))]));

@@ -2,6 +2,7 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { closedEnvironment } from "./environment.ts";
 import { confinedCommand, ownerOf, type Confinement, type ProcessNetwork } from "./confinement.ts";
+import { confinementFolders } from "./confinement-folders.ts";
 import { createPrivateHome, type PrivateHome } from "./private-home.ts";
 
 export interface ConfinedProcessOptions {
@@ -59,7 +60,7 @@ export class ConfinedProcess implements AsyncDisposable {
 
   static async start(options: ConfinedProcessOptions): Promise<ConfinedProcess> {
     const home = await createPrivateHome(options.service, ownerOf(options.confinement));
-    const folders = { home: home.path, secret: options.secret, writable: options.writable };
+    const folders = await confinementFolders(options.confinement, home.path, options);
     const command = [options.command, ...options.args];
     const [file = "", ...args] = confinedCommand(options.confinement, folders, options.network, command);
     const child = spawn(file, args, {

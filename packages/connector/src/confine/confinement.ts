@@ -3,11 +3,11 @@ import { mountScript } from "./mount-script.ts";
 /**
  * How a process that the connector starts is kept from the connector's key, strongest first.
  *
- * - `own-uid`: its own uid and gid, no capabilities, no_new_privs, own PID, mount and IPC namespaces in which the secret folders are
- *   covered. Needs root.
+ * - `own-uid`: its own uid and gid, no capabilities, no_new_privs, own PID, mount and IPC namespaces in which the secret folders and the
+ *   homes of other processes are covered. Needs root.
  * - `own-uid-only`: the same without namespaces, where the kernel or a container refuses them. File modes (0600, 0700) protect the key.
  * - `sealed`: for a command whose files only root can read. Stays root's uid without capabilities, in namespaces in which everything but
- *   its home and `writable` is read-only, devices and daemons' sockets are gone and the secret folders are covered.
+ *   its home and `writable` is read-only, devices and the sockets that exist by then are gone, and the same is covered.
  * - `user-namespace`: for a connector that is not root: the same seal inside a user namespace.
  * - `none`: only an explicit choice leads here.
  */
@@ -24,6 +24,10 @@ export interface ConfinementFolders {
   readonly secret: readonly string[];
   /** Besides the home, where everything else is read-only. */
   readonly writable: readonly string[];
+  /** Made unreachable: sockets of daemons that would take the process for their own user. */
+  readonly sockets: readonly string[];
+  /** All that is left beside the home in its folder, where other processes have theirs. Null: everything. */
+  readonly beside: readonly string[] | null;
 }
 
 /** `none`: a network namespace of its own with nothing in it, so that the process can neither listen nor reach anything. */
@@ -81,7 +85,11 @@ function mounts(folders: ConfinementFolders, sealed: boolean): readonly string[]
   const options = ["home", folders.home, "sealed", sealed ? "yes" : "no"];
   const writable = sealed ? folders.writable.flatMap((folder) => ["write", folder]) : [];
   const masks = folders.secret.flatMap((folder) => ["mask", folder]);
-  return ["/bin/sh", "-c", mountScript, "sallyport-mounts", ...options, ...writable, ...masks, "--"];
+  const sockets = folders.sockets.flatMap((path) => ["mute", path]);
+  const kept = folders.beside?.flatMap((path) => ["keep", path]);
+  const alone = kept === undefined ? [] : ["alone", "begin", ...kept, "alone", sealed ? "read-only" : "writable"];
+  const words = [...options, ...writable, ...masks, ...sockets, ...alone];
+  return ["/bin/sh", "-c", mountScript, "sallyport-mounts", ...words, "--"];
 }
 
 function asUid(uid: number): readonly string[] {
