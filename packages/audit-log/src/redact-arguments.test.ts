@@ -34,8 +34,51 @@ describe("redacted arguments", () => {
     expect(redactText(text)).not.toContain(secret);
   });
 
+  test.each([
+    "mysql --password hunter2 -h db",
+    "mysql --password=hunter2",
+    "curl -H 'X-Api-Key: hunter2'",
+    "curl -H 'Authorization: Digest username=\"hunter2\"'",
+    "Cookie: a=b; session=hunter2",
+    "https://db/?user=app&token=hunter2&x=1",
+    "DB_PASSWORD=hunter2",
+    "export DB_PASS='hunter2 hunter2'",
+    '{"password":"hunter2"}',
+    String.raw`{\"nested\":\"{\\\"client_secret\\\":\\\"hunter2\\\"}\"}`,
+    "passwords: hunter2",
+  ])("hide what a text names as a secret: %s", (text) => {
+    expect(redactArguments({ text })).not.toContain("hunter2");
+    expect(redactText(text)).not.toContain("hunter2");
+  });
+
+  test.each([
+    { passwords: ["hunter2"] },
+    { headers: [{ name: "X-Api-Key", value: "hunter2" }] },
+    { env: [{ key: "DB_PASSWORD", value: "hunter2" }] },
+    { headers: [["Authorization", "hunter2"]] },
+    { argv: ["mysql", "--password", "hunter2"] },
+  ])("hide a secret whose name stands beside it: %j", (value) => {
+    expect(redactArguments(value)).not.toContain("hunter2");
+  });
+
+  test("a hostile text costs no more than its length", () => {
+    const startedAt = performance.now();
+    for (const piece of ["a", "-", "pass", "token ", "authorization", " --", "\\", "password\\"])
+      redactArguments({ text: piece.repeat(4_096) });
+    expect(performance.now() - startedAt).toBeLessThan(500);
+  });
+
   test("keep what is no secret", () => {
-    const value = { path: "/tmp/token.txt", count: 3, tokens: 5, ok: true, none: null, list: ["a", 1] };
+    const value = {
+      path: "/tmp/token.txt",
+      count: 3,
+      tokens: 5,
+      ok: true,
+      none: null,
+      list: ["a", 1],
+      question: "How many tokens does the secret garden cost?",
+      columns: [{ name: "age", value: "7" }],
+    };
     expect(JSON.parse(redactArguments(value))).toEqual(value);
   });
 

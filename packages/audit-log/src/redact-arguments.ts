@@ -9,7 +9,18 @@ const MAX_VALUES = 4_096;
 
 /** Names under which a value is a secret, whatever it looks like. */
 const SECRET_NAME =
-  /pass(word|wd|phrase|code)?$|^pwd$|secret|token$|api[-_]?key|access[-_]?key|private[-_]?key|^auth$|authorization|cookie|credential|bearer|^otp$|^pin$/i;
+  /pass(word|wd|phrase|code)?s?$|^pwd$|secret|token$|api[-_]?key|access[-_]?key|private[-_]?key|^auth$|authorization|cookie|credential|bearer|^otp$|^pin$/i;
+
+/** Where an object says by one entry what another one holds: `{ "name": "X-Api-Key", "value": "…" }`. */
+const NAMING_ENTRIES = ["name", "key", "header", "field", "parameter"];
+const NAMED_ENTRY = /^(value|values|val|content|default)$/i;
+const MAX_NAME_CHARACTERS = 128;
+
+/** A secret's name, what joins it to its value, and the value: in shell words, environment files, queries, headers, JSON inside a text. */
+const NAMED_IN_TEXT: readonly RegExp[] = [
+  /((?:authorization|cookie)\\*["']?\s{0,8}[:=]\s{0,8}\\*["']?)(?:(?<=["'])[^\r\n"'\\]+|[^\r\n]+)/gi,
+  /((?:pass(?:word|wd|phrase|code)|[-_]pass|\bpass|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)s?\\*["']?(?:\s{0,8}[:=]\s{0,8}|(?<=\s--?\S{1,64})\s{1,8}))(?:\\*"[^"\\]*|\\*'[^'\\]*|[^\s"'&,;\\}\])]+)/gi,
+];
 
 /** Texts that are secrets, whatever their name: the forms that common issuers give them. */
 const SECRET_TEXTS: readonly RegExp[] = [
@@ -44,17 +55,33 @@ function redacted(value: unknown, depth: number, budget: { values: number }): un
   if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return value;
   if (depth >= MAX_DEPTH) return "[deeper]";
-  if (Array.isArray(value)) return value.slice(0, MAX_VALUES).map((entry) => redacted(entry, depth + 1, budget));
+  if (Array.isArray(value)) return redactedArray(value.slice(0, MAX_VALUES), depth, budget);
+  const isPair = NAMING_ENTRIES.some((name) => namesSecret(Reflect.get(value, name)));
   const entries: [string, unknown][] = [];
   for (const [name, entry] of Object.entries(value)) {
     if (budget.values < 0) break;
-    entries.push([cutText(name, 256), SECRET_NAME.test(name) ? REDACTED : redacted(entry, depth + 1, budget)]);
+    const isSecret = SECRET_NAME.test(name) || (isPair && NAMED_ENTRY.test(name));
+    entries.push([cutText(name, 256), isSecret ? REDACTED : redacted(entry, depth + 1, budget)]);
   }
   return Object.fromEntries(entries);
+}
+
+/** Words of a command line and headers as pairs: what follows a secret's name is the secret. */
+function redactedArray(values: readonly unknown[], depth: number, budget: { values: number }): unknown[] {
+  return values.map((entry, index) =>
+    namesSecret(values[index - 1]) && typeof entry === "string" ? REDACTED : redacted(entry, depth + 1, budget),
+  );
+}
+
+function namesSecret(name: unknown): boolean {
+  return (
+    typeof name === "string" && name.length <= MAX_NAME_CHARACTERS && /^[-\w.]+$/.test(name) && SECRET_NAME.test(name)
+  );
 }
 
 function withoutSecrets(text: string): string {
   let shown = text;
   for (const secret of SECRET_TEXTS) shown = shown.replace(secret, REDACTED);
+  for (const named of NAMED_IN_TEXT) shown = shown.replace(named, `$1${REDACTED}`);
   return shown;
 }
