@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type StreamPort, TunnelStream } from "./tunnel-stream.ts";
 
 interface Sent {
@@ -139,6 +139,40 @@ test("destroyed before both FINs a stream is reset, after them nothing more is s
     { kind: "fin", value: 0 },
     { kind: "forget", value: 0 },
   ]);
+});
+
+test("a stream that left after its FIN waits for the peer's, and is not told as reset", async () => {
+  const port = new OpenPort();
+  const stream = new TunnelStream(1, port);
+  stream.end("all");
+  await once(stream, "finish");
+  stream.destroy();
+  receive(stream, 100, 50);
+  expect(port.sent.map(({ kind }) => kind)).toEqual(["data", "fin"]);
+  stream.receiveFin();
+  expect(port.sent.map(({ kind }) => kind)).toEqual(["data", "fin", "forget"]);
+});
+
+test("a peer that sends no FIN to a stream that left is reset, at the latest after a moment", async () => {
+  vi.useFakeTimers();
+  const port = new OpenPort();
+  const waiting = new TunnelStream(1, port);
+  waiting.end();
+  await vi.advanceTimersByTimeAsync(0);
+  waiting.destroy();
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(port.sent.map(({ kind }) => kind)).toEqual(["fin", "reset", "forget"]);
+  vi.useRealTimers();
+});
+
+test("a stream that left can still be reset at once", async () => {
+  const port = new OpenPort();
+  const stream = new TunnelStream(1, port);
+  stream.end();
+  await once(stream, "finish");
+  stream.destroy();
+  stream.reset(WireCode.revoked);
+  expect(port.sent.at(-2)).toEqual({ kind: "reset", value: WireCode.revoked });
 });
 
 test("bytes that came before FIN are read after the tunnel forgot the stream", async () => {

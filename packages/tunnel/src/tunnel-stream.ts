@@ -4,7 +4,8 @@
  * S1. Sending: a write's callback comes when all of it went to the channel. It waits for credit, and for a channel that is not congested.
  * S2. Receiving: the peer is held to the credit it was given; credit for what was read is granted again in steps of half a window.
  * S3. FIN ends one direction. When both are ended the tunnel forgets the stream, though its reader may not have read it all.
- * S4. Destroyed before that: queued frames are dropped and the peer gets RESET.
+ * S4. Destroyed before that: queued frames are dropped and the peer gets RESET. But after its own FIN, and with neither a code nor an error to tell,
+ *     a stream has said all: nothing is taken back, and the peer has a moment for its FIN, so that a good end is not told as a cancelled one.
  * S5. What waits for its reader costs memory in proportion to its bytes: no small payload keeps a large chunk alive, and many small ones are gathered.
  * S6. A peer cannot end this process: its RESET may come before anyone listens, so that `error` always has a listener. Whoever reads or writes learns of it.
  */
@@ -33,6 +34,8 @@ const READ_HIGH_WATER_BYTES = 16_384;
 const WRITE_HIGH_WATER_BYTES = 65_536;
 /** A payload may keep a chunk of so many times its size alive: a full frame in the largest chunk that a socket reads (64 KiB) is not worth a copy. */
 const MAX_CHUNK_SHARE = 8;
+/** For the peer's FIN after this side has left (S4). */
+const FIN_GRACE_MS = 2_000;
 const GRANT_STEP_BYTES: number = INITIAL_WINDOW_BYTES / 2;
 
 interface Outgoing {
@@ -56,6 +59,8 @@ export class TunnelStream extends Duplex {
   #localEnded = false;
   #remoteEnded = false;
   #resetCode: number = WireCode.cancelled;
+  #isReset = false;
+  #lingering = false;
   /** The tunnel no longer knows the stream: nothing is to be sent for it. */
   #forgotten = false;
 
@@ -69,7 +74,9 @@ export class TunnelStream extends Duplex {
   /** Ends both directions now: unsent bytes are dropped, the peer is told `code` (WireCode), and this side's reader gets no more. */
   reset(code: number): void {
     this.#resetCode = code;
+    this.#isReset = true;
     this.destroy();
+    if (this.#lingering) this.#sendReset();
   }
 
   /** @internal DATA, from the tunnel. */
@@ -78,6 +85,7 @@ export class TunnelStream extends Duplex {
     const payloadBytes = payloadEnd - payloadStart;
     this.#receiveCredit.spend(payloadBytes);
     this.#receivedBytes += payloadBytes;
+    if (this.destroyed) return;
     // S5. Never while the reader could be waiting: what is gathered is not announced.
     if (this.readableLength >= this.readableHighWaterMark && this.#gathered.add(chunk, payloadStart, payloadEnd))
       return;
@@ -97,8 +105,10 @@ export class TunnelStream extends Duplex {
   receiveFin(): void {
     if (this.#remoteEnded) throw new FrameError("STREAM_STATE_INVALID", `A second FIN for stream ${this.streamId}.`);
     this.#remoteEnded = true;
-    this.#pushGathered();
-    this.push(null);
+    if (!this.destroyed) {
+      this.#pushGathered();
+      this.push(null);
+    }
     this.#forgetWhenEnded();
   }
 
@@ -167,11 +177,9 @@ export class TunnelStream extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     const outgoing = this.#outgoing;
     this.#outgoing = null;
-    if (!this.#forgotten) {
-      this.#forgotten = true;
-      this.#port.sendReset(this.streamId, this.#resetCode); // S4
-      this.#port.forget(this.streamId);
-    }
+    // S4
+    if (this.#localEnded && !this.#isReset && error === null) this.#linger();
+    else this.#sendReset();
     outgoing?.done(
       error ?? new TunnelError("STREAM_RESET", "The stream was reset by this side.", { wireCode: this.#resetCode }),
     );
@@ -185,6 +193,19 @@ export class TunnelStream extends Duplex {
     }
     this.#outgoing = { pieces, offset: 0, leftBytes: bytes, done };
     this.pump();
+  }
+
+  #sendReset(): void {
+    if (this.#forgotten) return;
+    this.#forgotten = true;
+    this.#port.sendReset(this.streamId, this.#resetCode);
+    this.#port.forget(this.streamId);
+  }
+
+  #linger(): void {
+    if (this.#forgotten) return;
+    this.#lingering = true;
+    setTimeout(() => this.#sendReset(), FIN_GRACE_MS).unref();
   }
 
   #pushGathered(): void {
