@@ -32,3 +32,13 @@ test("a line over the cap ends the stream, whole or in parts, and is not kept in
   expect(parts.push(Buffer.from("6789"))).toBe(false);
   expect(lines).toStrictEqual([]);
 });
+
+test("a line that comes byte by byte costs memory for its bytes, not for its pieces", () => {
+  const splitter = new LineSplitter(() => undefined);
+  const bytes = 3_000_000;
+  const chunk = Buffer.alloc(bytes, 32);
+  const before = process.memoryUsage().heapUsed;
+  for (let at = 0; at < bytes; at += 1) splitter.push(chunk.subarray(at, at + 1));
+  expect(splitter.heldBytes).toBe(bytes);
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(100_000_000);
+});

@@ -2,6 +2,7 @@
 const maxLineBytes = 4 * 1024 * 1024;
 
 const lineFeed = 0x0a;
+const noBytes: Buffer = Buffer.alloc(0);
 
 /**
  * Cuts a byte stream into lines (MCP stdio transport: one message per line, delimited by LF).
@@ -11,7 +12,8 @@ const lineFeed = 0x0a;
 export class LineSplitter {
   readonly #onLine: (line: Buffer) => void;
   readonly #maxBytes: number;
-  #parts: Buffer[] = [];
+  /** Begins with the line whose LF did not arrive yet. Grows by doubling: a sender of single bytes costs no object per byte. */
+  #held: Buffer = noBytes;
   #heldBytes = 0;
 
   constructor(onLine: (line: Buffer) => void, maxBytes: number = maxLineBytes) {
@@ -36,21 +38,29 @@ export class LineSplitter {
   }
 
   #join(tail: Buffer): Buffer {
-    if (this.#parts.length === 0) return tail;
-    const line = Buffer.concat([...this.#parts, tail]);
-    this.#parts = [];
+    if (this.#heldBytes === 0) return tail;
+    const line = Buffer.concat([this.#held.subarray(0, this.#heldBytes), tail]);
+    this.#held = noBytes;
     this.#heldBytes = 0;
     return line;
   }
 
   #hold(rest: Buffer): boolean {
     if (rest.length === 0) return true;
-    this.#heldBytes += rest.length;
-    if (this.#heldBytes > this.#maxBytes) {
-      this.#parts = [];
+    const bytes = this.#heldBytes + rest.length;
+    if (bytes > this.#maxBytes) {
+      this.#held = noBytes;
       return false;
     }
-    this.#parts.push(rest);
+    if (bytes > this.#held.length) this.#grow(bytes);
+    rest.copy(this.#held, this.#heldBytes);
+    this.#heldBytes = bytes;
     return true;
+  }
+
+  #grow(bytes: number): void {
+    const grown = Buffer.allocUnsafe(Math.max(bytes, 2 * this.#held.length));
+    this.#held.copy(grown, 0, 0, this.#heldBytes);
+    this.#held = grown;
   }
 }
