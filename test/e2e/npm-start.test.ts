@@ -59,6 +59,16 @@ test("without --once it stays up, prints commands with absolute paths, and Ctrl-
   expect(left.map(({ command }) => command)).toEqual([]);
 });
 
+test("a Ctrl-C in the middle of the story is no success, and no step is told as failed by it", async () => {
+  const { pid, stdout, stderr, status } = start("--once");
+  await expect.poll(() => stdout() + stderr(), { timeout: 90_000 }).toContain("tools-listed");
+  process.kill(-pid, "SIGINT");
+  expect(await status).toBe(130);
+  expect(stdout()).not.toContain("✗");
+  expect(stdout()).toContain("Ending everything");
+  expect(stdout()).not.toContain("\u001B[");
+});
+
 test("a second start finds its state, and with --once --json says one object per step and ends by itself", async () => {
   const { stdout, status } = start("--once", "--json");
   expect(await status).toBe(0);

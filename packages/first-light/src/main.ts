@@ -1,17 +1,20 @@
 import { readConfig } from "./config.ts";
 import { tell } from "./tell.ts";
 
+const exitStatus = { held: 0, failed: 1, interrupted: 130 } as const;
 const ending = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => ending.abort());
 
 try {
   const config = readConfig(process.argv.slice(2), process.env, Boolean(process.stdout.isTTY));
-  const held = await tell(config, (text) => process.stdout.write(text), ending.signal);
-  if (!held) process.exitCode = 1;
+  const end = await tell(config, (text) => process.stdout.write(text), ending.signal);
+  process.exitCode = exitStatus[end];
 } catch (error) {
-  if (!ending.signal.aborted) {
+  if (ending.signal.aborted) {
+    process.exitCode = exitStatus.interrupted;
+  } else {
     process.stderr.write(`${describe(error)}\n`);
-    process.exitCode = 1;
+    process.exitCode = exitStatus.failed;
   }
 }
 

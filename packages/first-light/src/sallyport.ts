@@ -43,12 +43,18 @@ export class Sallyport {
     const stderr = textOf(child.stderr);
     // A command that does not read its input closes it early, which is its right.
     child.stdin.on("error", () => undefined).end(input);
-    const overdue = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+    let isOverdue = false;
+    const overdue = setTimeout(() => {
+      isOverdue = true;
+      child.kill("SIGKILL");
+    }, timeoutMs);
     try {
       const [status, signal] = (await once(child, "close")) as [number | null, string | null];
       const ran = { status, stdout: stdout(), stderr: stderr(), startedAt, endedAt: performance.now() };
       if (signal === null) return ran;
-      throw new FirstLightError("TIMED_OUT", `\`sallyport ${args[0]}\` did not end in ${timeoutMs} ms: ${ran.stderr}`);
+      const command = `\`sallyport ${args[0]}\``;
+      if (isOverdue) throw new FirstLightError("TIMED_OUT", `${command} did not end in ${timeoutMs} ms: ${ran.stderr}`);
+      throw new FirstLightError("PROCESS_FAILED", `${command} was ended by ${signal}: ${ran.stderr}`);
     } finally {
       clearTimeout(overdue);
     }

@@ -6,10 +6,16 @@ import { tellStory } from "./story.ts";
 
 const greeting = `Sallyport: a gate that opens only outwards, and only for identities that policy knows.\n\n`;
 
-/** The whole of `npm start`. Resolves when everything has ended: whether every step held. */
-export async function tell(config: Config, write: (text: string) => void, signal: AbortSignal): Promise<boolean> {
+/** How the story ended; `interrupted` before its last step, so that nobody takes a part of it for the whole. */
+export type StoryEnd = "held" | "failed" | "interrupted";
+
+/** The whole of `npm start`. Resolves when everything has ended. */
+export async function tell(config: Config, write: (text: string) => void, signal: AbortSignal): Promise<StoryEnd> {
   const reporter: Reporter = config.json ? jsonReporter(write) : transcript(write, config.colour);
-  if (!config.json) write(greeting);
+  if (!config.json) {
+    write(greeting);
+    signal.addEventListener("abort", () => write("\nEnding everything …\n"), { once: true });
+  }
   await using stage = await openStage({
     stateDir: config.stateDir,
     keyDir: config.keyDir,
@@ -20,18 +26,18 @@ export async function tell(config: Config, write: (text: string) => void, signal
     onProgress: (what, ms) => reporter.progress(what, ms),
     signal,
   });
-  let held = true;
+  let end: StoryEnd = "held";
   for await (const report of tellStory({ ...config, stage })) {
+    // The step that a Ctrl-C cut short proves nothing.
+    if (signal.aborted) return "interrupted";
     reporter.step(report);
-    held &&= report.kind === "held";
-    if (signal.aborted) return held;
+    if (report.kind === "failed") end = "failed";
   }
-  if (config.once || !held) return held;
+  if (config.once || end === "failed") return end;
   await welcomeBack(stage);
-  write(`\n${nextCommands(config)}`);
+  if (!config.json) write(`\n${nextCommands(config)}`);
   await aborted(signal);
-  if (!config.json) write("\nEnding everything …\n");
-  return held;
+  return end;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
