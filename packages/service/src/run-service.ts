@@ -1,3 +1,4 @@
+import { actorFacts } from "@sallyport/audit-log";
 import { busId, routerId, serviceId, type SpiffeId } from "@sallyport/identity";
 import { openAuditEmitter } from "./audit-publisher.ts";
 import { loadBootstrap, readKeyEncryptionKey } from "./bootstrap.ts";
@@ -86,13 +87,13 @@ async function runUntilStopped<C extends ServiceConfig>(
   owned.use(await definition.start({ config, log, identity: own.source, bus, audit, readiness, grpc, signal }));
   const port = await grpc.listen();
   tellSupervisor({ kind: "listening", address: `${config.grpcListen.host}:${port}` });
-  audit.record({ kind: "service.started", actorId: ownId.uri, actorName: name });
+  audit.record({ kind: "service.started", ...actorFacts(own.source.current()), outcome: "ok" });
   log.info({ id: ownId.uri, grpc: `${config.grpcListen.host}:${port}` }, "started");
   starting[Symbol.dispose]();
 
   await aborted(signal);
   log.info("stopping");
-  audit.record({ kind: "service.stopped", actorId: ownId.uri, actorName: name });
+  audit.record({ kind: "service.stopped", ...actorFacts(own.source.current()), outcome: "ok" });
   if (process.connected) process.disconnect();
 }
 

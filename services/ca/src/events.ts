@@ -1,5 +1,5 @@
 /** What the CA puts on record, beside its own issuance log. Kinds are those of audit.proto. */
-import type { EventInput } from "@sallyport/audit-log";
+import { recordedName, type EventInput } from "@sallyport/audit-log";
 import { identityOf, parseSpiffeId } from "@sallyport/identity";
 import type { Issuance } from "./domain/issuance.ts";
 
@@ -9,7 +9,7 @@ export function svidIssued(issuance: Issuance): EventInput {
     kind: "svid.issued",
     timeUnixMs: issuance.timeUnixMs,
     actorId: spiffeId,
-    actorName: nameOf(spiffeId),
+    actorName: recordedName(identityOf(parseSpiffeId(spiffeId))),
     actorSerial: serial,
     outcome: "ok",
     attributes: {
@@ -22,9 +22,4 @@ export function svidIssued(issuance: Issuance): EventInput {
       request_id: issuance.requestId,
     },
   };
-}
-
-function nameOf(spiffeId: string): string {
-  const identity = identityOf(parseSpiffeId(spiffeId));
-  return identity.kind === "bus" ? identity.role : identity.name;
 }

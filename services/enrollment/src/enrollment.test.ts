@@ -157,8 +157,8 @@ describe("redemption", () => {
     expect(world.events.at(-1)).toMatchObject({
       kind: "enrollment.refused",
       errorCode: "TOKEN_ALREADY_USED",
-      decision: "deny",
-      attributes: { token: token.tokenId },
+      decision: "",
+      attributes: { token: token.tokenId, workload: "agent" },
     });
   });
 

@@ -1,15 +1,15 @@
 /** What enrollment puts on record. Kinds are those of audit.proto. Neither tokens nor secrets are in here: a token's id is no secret. */
-import type { EventInput } from "@sallyport/audit-log";
-import { checkLeaf, identityOf, parseSpiffeId, type Identity, type SpiffeId } from "@sallyport/identity";
+import { actorFacts, type EventInput } from "@sallyport/audit-log";
+import { checkLeaf, type SpiffeId } from "@sallyport/identity";
+import type { Peer } from "@sallyport/mtls";
 import type { Enrolled } from "./domain/redeem.ts";
 import type { Renewed } from "./domain/renew.ts";
 import type { Token } from "./domain/token.ts";
 
-export function tokenCreated(token: Token): EventInput {
+export function tokenCreated(token: Token, by: Peer): EventInput {
   return {
     kind: "token.created",
-    actorId: token.createdBy,
-    actorName: creatorOf(token),
+    ...actorFacts(by),
     outcome: "ok",
     attributes: {
       token: token.id,
@@ -44,30 +44,31 @@ export function workloadRenewed(id: SpiffeId, name: string, { certificateChain, 
 
 /** @param about.unrecorded refusals by the rate limit since the last event of this kind */
 export function enrollmentRefused(about: {
-  readonly caller: Identity | null;
+  /** Who renews; null for a stranger who enrolls. */
+  readonly caller: Peer | null;
   readonly tokenId: string;
+  /** Of the token with that id, whether or not the caller knew its secret. Empty: there is no such token, or nobody came to look. */
+  readonly workload: string;
   readonly code: string;
   readonly reason: string;
   readonly unrecorded: number;
 }): EventInput {
-  const { caller, tokenId, code, reason, unrecorded } = about;
+  const { caller, tokenId, workload, code, reason, unrecorded } = about;
   return {
     kind: "enrollment.refused",
-    ...(caller?.kind === "workload" ? { actorId: caller.id.uri, actorName: caller.name } : {}),
-    decision: "deny",
+    ...(caller === null ? {} : actorFacts(caller)),
+    // Of all that can be wrong, the deny-list is what policy says.
+    decision: code === "IDENTITY_REVOKED" ? "deny" : "",
     outcome: "denied",
     errorCode: code,
     reason,
     attributes: {
       ...(tokenId === "" ? {} : { token: tokenId }),
+      ...(workload === "" ? {} : { workload }),
+      ...(workload !== "" && code === "TOKEN_UNKNOWN" ? { secret: "wrong" } : {}),
       ...(unrecorded === 0 ? {} : { rate_limited: String(unrecorded) }),
     },
   };
-}
-
-function creatorOf({ createdBy }: Token): string {
-  const identity = identityOf(parseSpiffeId(createdBy));
-  return identity.kind === "bus" ? identity.role : identity.name;
 }
 
 function serialOf([leaf]: readonly Buffer[]): string {

@@ -1,4 +1,4 @@
-import type { AuditEmitter } from "@sallyport/audit-log";
+import { actorFacts, type AuditEmitter } from "@sallyport/audit-log";
 import type { Peer } from "@sallyport/mtls";
 import type { SubjectKind } from "./domain/deny-list.ts";
 
@@ -21,7 +21,7 @@ export class PolicyEvents {
   ): void {
     this.#audit.record({
       kind: "policy.applied",
-      ...actor(by),
+      ...actorFacts(by),
       outcome: "ok",
       attributes: {
         version: String(facts.version),
@@ -35,7 +35,7 @@ export class PolicyEvents {
   revoked(by: Peer, subject: SubjectKind, reason: string, denyListVersion: number): void {
     this.#audit.record({
       kind: "identity.revoked",
-      ...actor(by),
+      ...actorFacts(by),
       reason,
       outcome: "ok",
       attributes: subjectFacts(subject, denyListVersion),
@@ -45,23 +45,11 @@ export class PolicyEvents {
   reinstated(by: Peer, subject: SubjectKind, denyListVersion: number): void {
     this.#audit.record({
       kind: "identity.reinstated",
-      ...actor(by),
+      ...actorFacts(by),
       outcome: "ok",
       attributes: subjectFacts(subject, denyListVersion),
     });
   }
-}
-
-function actor({ identity, serial }: Peer): {
-  readonly actorId: string;
-  readonly actorName: string;
-  readonly actorSerial: string;
-} {
-  return {
-    actorId: identity.id.uri,
-    actorName: identity.kind === "bus" ? identity.role : identity.name,
-    actorSerial: serial,
-  };
 }
 
 function subjectFacts({ $case, value }: SubjectKind, denyListVersion: number): Record<string, string> {

@@ -1,11 +1,12 @@
 /** What this router puts on record. One function per kind of event; kinds are those of audit.proto. */
-import type { EventInput } from "@sallyport/audit-log";
+import { actorFacts, decisionFacts, type EventInput } from "@sallyport/audit-log";
 import { wireCodeName } from "@sallyport/frame";
 import type { Peer } from "@sallyport/mtls";
 import type { Decision } from "@sallyport/policy-engine";
 import type { Refusal } from "@sallyport/proto/tunnel";
 import { describeChannelEnd } from "@sallyport/tunnel";
 import type { Circuit, CircuitEnd } from "./domain/circuit.ts";
+import type { Dial } from "./domain/dial.ts";
 import type { TunnelEnd } from "./domain/tunnel-end.ts";
 
 export type Record = (event: EventInput) => void;
@@ -20,7 +21,7 @@ export interface RecordedTunnel {
 export function tunnelOpened(tunnel: RecordedTunnel): EventInput {
   return {
     kind: "tunnel.opened",
-    ...actor(tunnel.peer),
+    ...actorFacts(tunnel.peer),
     ...place(tunnel),
     tlsGroup: tunnel.peer.tlsGroup ?? "",
     outcome: "ok",
@@ -28,7 +29,7 @@ export function tunnelOpened(tunnel: RecordedTunnel): EventInput {
 }
 
 export function tunnelClosed(tunnel: RecordedTunnel, end: TunnelEnd, durationUs: number): EventInput {
-  return { kind: "tunnel.closed", ...actor(tunnel.peer), ...place(tunnel), durationUs, ...tunnelEndFacts(end) };
+  return { kind: "tunnel.closed", ...actorFacts(tunnel.peer), ...place(tunnel), durationUs, ...tunnelEndFacts(end) };
 }
 
 /** A tunnel that never was: `peer` is known when the handshake proved it. */
@@ -41,10 +42,10 @@ export function tunnelRefused(facts: {
   readonly unrecorded: number;
 }): EventInput {
   const { remoteAddress, code, reason, peer, unrecorded } = facts;
-  const attributes = { remoteAddress, ...(unrecorded === 0 ? {} : { unrecorded: String(unrecorded) }) };
+  const attributes = { remote_address: remoteAddress, ...(unrecorded === 0 ? {} : { unrecorded: String(unrecorded) }) };
   return {
     kind: "tunnel.refused",
-    ...(peer === null ? {} : actor(peer)),
+    ...(peer === null ? {} : actorFacts(peer)),
     outcome: "denied",
     errorCode: code,
     reason,
@@ -55,10 +56,10 @@ export function tunnelRefused(facts: {
 export function hostAnnounced(tunnel: RecordedTunnel, service: string, decision: Decision): EventInput {
   return {
     kind: "host.announced",
-    ...actor(tunnel.peer),
+    ...actorFacts(tunnel.peer),
     ...place(tunnel),
     service,
-    ...decided(decision),
+    ...decisionFacts(decision),
     outcome: "ok",
   };
 }
@@ -66,31 +67,31 @@ export function hostAnnounced(tunnel: RecordedTunnel, service: string, decision:
 export function hostRefused(tunnel: RecordedTunnel, service: string, decision: Decision): EventInput {
   return {
     kind: "host.refused",
-    ...actor(tunnel.peer),
+    ...actorFacts(tunnel.peer),
     ...place(tunnel),
     service,
-    ...decided(decision),
+    ...decisionFacts(decision),
     outcome: "denied",
     errorCode: decision.code,
   };
 }
 
 export function hostWithdrawn(tunnel: RecordedTunnel, service: string, reason: string): EventInput {
-  return { kind: "host.withdrawn", ...actor(tunnel.peer), ...place(tunnel), service, reason, outcome: "ok" };
+  return { kind: "host.withdrawn", ...actorFacts(tunnel.peer), ...place(tunnel), service, reason, outcome: "ok" };
 }
 
 export function circuitOpened(circuit: Circuit, dialUs: number): EventInput {
   return {
     kind: "circuit.opened",
-    ...actor(circuit.dialer.peer),
-    ...decided(circuit.decision),
+    ...actorFacts(circuit.dialer.peer),
+    ...decisionFacts(circuit.decision),
     service: circuit.service,
     circuitId: circuit.circuitId,
     hostId: circuit.host.peer.identity.id.uri,
     durationUs: dialUs,
     tlsGroup: circuit.dialer.peer.tlsGroup ?? "",
     outcome: "ok",
-    attributes: { dialerTunnel: circuit.dialer.tunnelId, hostTunnel: circuit.host.tunnelId },
+    attributes: { dialer_tunnel: circuit.dialer.tunnelId, host_tunnel: circuit.host.tunnelId },
   };
 }
 
@@ -106,21 +107,36 @@ export function circuitRefused(facts: {
   const denied = decision !== null && decision.decision === "deny";
   return {
     kind: "circuit.refused",
-    ...actor(peer),
-    ...(decision === null ? {} : decided(decision)),
+    ...actorFacts(peer),
+    ...(decision === null ? {} : decisionFacts(decision)),
     service,
     circuitId,
     outcome: denied ? "denied" : "error",
     errorCode: denied ? decision.code : refusal.code,
     reason: denied ? decision.reason : refusal.message,
+    attributes: denied || refusal.decisionId === "" ? {} : { host_decision_id: refusal.decisionId },
+  };
+}
+
+/** A dial that policy allowed and the dialer gave up before it was answered. */
+export function circuitAbandoned(dial: Dial): EventInput {
+  return {
+    kind: "circuit.refused",
+    ...actorFacts(dial.dialer.peer),
+    ...decisionFacts(dial.decision),
+    service: dial.service,
+    circuitId: dial.circuitId,
+    durationUs: dial.durationUs,
+    outcome: "cancelled",
+    reason: "The dialer gave up before a host answered.",
   };
 }
 
 export function circuitClosed(circuit: Circuit, end: CircuitEnd): EventInput {
   return {
     kind: "circuit.closed",
-    ...actor(circuit.dialer.peer),
-    ...decided(circuit.decision),
+    ...actorFacts(circuit.dialer.peer),
+    ...decisionFacts(circuit.decision),
     service: circuit.service,
     circuitId: circuit.circuitId,
     hostId: circuit.host.peer.identity.id.uri,
@@ -142,7 +158,7 @@ function circuitEndFacts(end: CircuitEnd): Partial<EventInput> {
       return { outcome: "disconnected", reason: `The ${end.side}'s tunnel is gone.` };
     case "cut": {
       const { code: errorCode, reason, decision } = end;
-      return { outcome: "revoked", errorCode, reason, ...(decision === null ? {} : decided(decision)) };
+      return { outcome: "revoked", errorCode, reason, ...(decision === null ? {} : decisionFacts(decision)) };
     }
   }
 }
@@ -168,17 +184,6 @@ function tunnelEndFacts(end: TunnelEnd): Partial<EventInput> {
   }
 }
 
-function actor(peer: Peer): Partial<EventInput> {
-  const { identity, serial } = peer;
-  const name = identity.kind === "bus" ? identity.role : identity.name;
-  return { actorId: identity.id.uri, actorName: name, actorSerial: serial };
-}
-
 function place(tunnel: RecordedTunnel): Partial<EventInput> {
-  return { attributes: { tunnelId: tunnel.tunnelId, remoteAddress: tunnel.remoteAddress } };
-}
-
-function decided(decision: Decision): Partial<EventInput> {
-  const { decision: outcome, decisionId, ruleIds, sliceVersion, reason, decideUs } = decision;
-  return { decision: outcome, decisionId, ruleIds: [...ruleIds], sliceVersion, reason, decideUs };
+  return { attributes: { tunnel: tunnel.tunnelId, remote_address: tunnel.remoteAddress } };
 }

@@ -129,7 +129,8 @@ export class Connector implements AsyncDisposable {
     } catch (error) {
       options.signal?.throwIfAborted();
       const why = dialFailure(service, error);
-      this.#recordRefused("dialer", service, "", this.svid.identity.id.uri, "", why);
+      const { protocol = "tcp" } = options;
+      this.record(circuitRefused({ role: "dialer", service, protocol, own: this.svid }, why));
       throw why;
     }
   }
@@ -189,8 +190,9 @@ export class Connector implements AsyncDisposable {
       incoming.refuse(localRefusal("HOST_REFUSED", "the host could not take the circuit"));
       if (this.#closing.signal.aborted) return;
       this.log.warn({ service, circuit: circuitId, dialer: dialerId, ...failure(error) }, "circuit refused");
+      const { protocol } = hosting;
       if (error instanceof ConnectorError)
-        this.#recordRefused("host", service, circuitId, dialerId, this.svid.identity.id.uri, error);
+        this.record(circuitRefused({ role: "host", service, protocol, own: this.svid, circuitId, dialerId }, error));
     }
   }
 
@@ -201,17 +203,6 @@ export class Connector implements AsyncDisposable {
     this.record(circuitOpened(circuit, own, protocol));
     void circuit.closedBy.then((end) => this.record(circuitClosed(circuit, own, protocol, end)));
     this.#watch.add(circuit);
-  }
-
-  #recordRefused(
-    role: "dialer" | "host",
-    service: string,
-    circuitId: string,
-    dialerId: string,
-    hostId: string,
-    why: ConnectorError,
-  ): void {
-    this.record(circuitRefused({ role, service, circuitId, dialerId, hostId }, why));
   }
 
   #withdraw(service: string): void {

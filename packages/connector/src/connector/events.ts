@@ -1,8 +1,8 @@
-import type { EventInput } from "@sallyport/audit-log";
-import type { Identity, Svid } from "@sallyport/identity";
-import type { Refusal } from "@sallyport/proto/tunnel";
+import { actorFacts, decisionFacts, recordedName, type EventInput } from "@sallyport/audit-log";
+import { wireCodeName } from "@sallyport/frame";
+import { identityOf, parseSpiffeId, type Svid } from "@sallyport/identity";
 import { circuitOutcome, type CircuitEnd } from "../circuit/circuit-end.ts";
-import type { CircuitRole } from "../circuit/binding.ts";
+import type { Refusal } from "@sallyport/proto/tunnel";
 import type { Circuit } from "../circuit/circuit.ts";
 import type { ConnectorError } from "../errors.ts";
 
@@ -12,9 +12,7 @@ export function circuitFacts(circuit: Circuit, own: Svid, protocol: string): Omi
   const host = circuit.role === "dialer" ? circuit.peer : own;
   return {
     vantage: circuit.role,
-    actorId: dialer.identity.id.uri,
-    actorName: nameOf(dialer.identity),
-    actorSerial: dialer.serial,
+    ...actorFacts(dialer),
     hostId: host.identity.id.uri,
     service: circuit.service,
     circuitId: circuit.circuitId,
@@ -23,66 +21,94 @@ export function circuitFacts(circuit: Circuit, own: Svid, protocol: string): Omi
 }
 
 export function circuitOpened(circuit: Circuit, own: Svid, protocol: string): EventInput {
-  const { decision } = circuit;
   return {
     ...circuitFacts(circuit, own, protocol),
+    ...decisionFacts(circuit.decision),
     kind: "circuit.opened",
-    decision: decision.decision,
-    decisionId: decision.decisionId,
-    ruleIds: [...decision.ruleIds],
-    sliceVersion: decision.sliceVersion,
-    reason: decision.reason,
-    decideUs: decision.decideUs,
     tlsGroup: circuit.peer.tlsGroup ?? "",
-    attributes: { router_decision_id: circuit.routerDecisionId, router_slice_version: String(circuit.sliceVersion) },
+    outcome: "ok",
+    attributes: routerFacts(circuit),
   };
 }
 
 export function circuitClosed(circuit: Circuit, own: Svid, protocol: string, end: CircuitEnd): EventInput {
   return {
     ...circuitFacts(circuit, own, protocol),
+    ...decisionFacts(circuit.decision),
     kind: "circuit.closed",
     outcome: circuitOutcome(end),
-    reason: end.kind === "truncated" ? end.reason : "",
+    ...endFacts(end),
     bytesSent: circuit.bytesSent,
     bytesReceived: circuit.bytesReceived,
     durationUs: (Date.now() - circuit.openedAt.getTime()) * 1_000,
-    ...(end.kind === "revoked"
-      ? { decision: "deny", decisionId: end.decision.decisionId, ruleIds: [...end.decision.ruleIds] }
-      : {}),
-    attributes: { end: end.kind },
+    tlsGroup: circuit.peer.tlsGroup ?? "",
+    attributes: { end: end.kind, ...routerFacts(circuit) },
   };
 }
 
-export interface RefusedCircuit {
-  readonly role: CircuitRole;
-  readonly service: string;
-  readonly circuitId: string;
-  /** The dialer and the host as far as this end knows them: its own proven, the other claimed. */
-  readonly dialerId: string;
-  readonly hostId: string;
+/** Why it ended; a decision that cut it stands in place of the one that allowed it. */
+function endFacts(end: CircuitEnd): Partial<EventInput> {
+  switch (end.kind) {
+    case "ended":
+      return {};
+    case "truncated":
+      return { errorCode: "truncated", reason: end.reason };
+    case "reset":
+      return { errorCode: wireCodeName(end.code), reason: `Reset by ${resetters[end.by]}.` };
+    case "revoked":
+      return { errorCode: end.decision.code, ...decisionFacts(end.decision) };
+    case "expired":
+      return { errorCode: "expired", reason: "A certificate's life is over." };
+  }
 }
 
-/** A circuit that this end did not let come to be. */
+const resetters = { self: "this end", peer: "the other end", router: "the router" } as const;
+
+function routerFacts(circuit: Circuit): Record<string, string> {
+  return { router_decision_id: circuit.routerDecisionId, router_slice_version: String(circuit.sliceVersion) };
+}
+
+export type RefusedCircuit =
+  /** This end's own dial. */
+  | { readonly role: "dialer"; readonly service: string; readonly protocol: string; readonly own: Svid }
+  /** A dial that the router brought to this host, `dialerId` being its word. */
+  | {
+      readonly role: "host";
+      readonly service: string;
+      readonly protocol: string;
+      readonly own: Svid;
+      readonly circuitId: string;
+      readonly dialerId: string;
+    };
+
+/** A circuit that this end did not let come to be, or did not get: `denied` when somebody said no, else `error`. */
 export function circuitRefused(circuit: RefusedCircuit, why: ConnectorError): EventInput {
-  const refusal: Partial<Refusal> = why.refusal ?? {};
+  const { refusal } = why;
   return {
     kind: "circuit.refused",
     vantage: circuit.role,
-    actorId: circuit.dialerId,
+    ...(circuit.role === "dialer" ? actorFacts(circuit.own) : claimedActor(circuit.dialerId)),
     service: circuit.service,
-    hostId: circuit.hostId,
-    circuitId: circuit.circuitId,
-    decision: refusal.decisionId === undefined || refusal.decisionId === "" ? "" : "deny",
-    decisionId: refusal.decisionId ?? "",
-    ruleIds: refusal.ruleIds ?? [],
-    sliceVersion: refusal.sliceVersion ?? 0,
-    reason: why.message,
-    outcome: "denied",
-    errorCode: refusal.code ?? why.code,
+    protocol: circuit.protocol,
+    hostId: circuit.role === "host" ? circuit.own.identity.id.uri : "",
+    circuitId: circuit.role === "host" ? circuit.circuitId : "",
+    ...(refusal === undefined ? { reason: why.message } : refusedBy(refusal)),
+    outcome: (refusal === undefined ? deniedCodes.has(why.code) : refusal.decisionId !== "") ? "denied" : "error",
+    errorCode: refusal?.code ?? why.code,
   };
 }
 
-function nameOf(identity: Identity): string {
-  return identity.kind === "bus" ? identity.role : identity.name;
+/** What this end refuses by itself, policy or not. */
+const deniedCodes: ReadonlySet<string> = new Set(["PEER_MISMATCH", "PEER_NOT_ALLOWED", "BINDING_MISMATCH"]);
+
+function refusedBy({ message, decisionId, ruleIds, sliceVersion }: Refusal): Partial<EventInput> {
+  return { reason: message, decision: decisionId === "" ? "" : "deny", decisionId, ruleIds, sliceVersion };
+}
+
+function claimedActor(dialerId: string): Partial<EventInput> {
+  try {
+    return { actorId: dialerId, actorName: recordedName(identityOf(parseSpiffeId(dialerId))) };
+  } catch {
+    return { actorId: dialerId };
+  }
 }

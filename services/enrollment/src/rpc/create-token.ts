@@ -18,12 +18,13 @@ export function createToken(options: {
   const { tokens, routers, bundle, record } = options;
   return (request, call) =>
     answering(async () => {
+      const creator = peerOf(call);
       const { trustDomain, roots } = bundle();
       const [root] = roots;
       if (root === undefined) throw new EnrollmentError("STORE_UNAVAILABLE", "The trust bundle has no root.");
-      const { token, secret } = newToken({ ...request, createdBy: peerOf(call).identity.id.uri }, Date.now());
+      const { token, secret } = newToken({ ...request, createdBy: creator.identity.id.uri }, Date.now());
       await tokens.create(token);
-      record(tokenCreated(token));
+      record(tokenCreated(token, creator));
       const text = formatToken({ trustDomain, rootFingerprint: rootFingerprint(root), routers, id: token.id, secret });
       return { tokenId: token.id, token: text, expiresAtUnixMs: token.expiresAtUnixMs };
     });

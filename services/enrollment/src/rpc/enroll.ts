@@ -3,6 +3,7 @@ import type { TrustBundle } from "@sallyport/identity";
 import type { EnrollRequest, EnrollResponse } from "@sallyport/proto/enrollment";
 import type { UnaryHandler } from "@sallyport/service";
 import type { RateLimiter } from "../domain/rate-limiter.ts";
+import type { TokenStore } from "../domain/ports.ts";
 import type { Redeemer, Redemption } from "../domain/redeem.ts";
 import { isTokenId } from "../domain/token-text.ts";
 import { EnrollmentError } from "../errors.ts";
@@ -13,12 +14,13 @@ import { enrollResponse } from "./enroll-response.ts";
 /** For strangers: the limit comes before anything that costs. */
 export function enroll(options: {
   readonly redeemer: Redeemer;
+  readonly tokens: Pick<TokenStore, "get">;
   readonly limiter: RateLimiter;
   readonly bundle: () => TrustBundle;
   readonly routers: readonly string[];
   readonly record: (event: EventInput) => void;
 }): UnaryHandler<EnrollRequest, EnrollResponse> {
-  const { redeemer, limiter, bundle, routers, record } = options;
+  const { redeemer, tokens, limiter, bundle, routers, record } = options;
   return async (request) => {
     if (!limiter.take()) return await answering(() => Promise.reject(tooMany()));
     return await answering(
@@ -27,11 +29,13 @@ export function enroll(options: {
         if (enrolled.isFirst) record(workloadEnrolled(enrolled));
         return enrollResponse(enrolled, bundle(), routers);
       },
-      ({ code, message }) => {
+      async ({ code, message }) => {
+        const tokenId = presentedId(request);
         record(
           enrollmentRefused({
             caller: null,
-            tokenId: presentedId(request),
+            tokenId,
+            workload: await workloadOf(tokenId, tokens),
             code,
             reason: message,
             unrecorded: limiter.drainRefused(),
@@ -55,6 +59,13 @@ function redemptionOf({ csr, evidence }: EnrollRequest): Redemption {
 function presentedId({ evidence }: EnrollRequest): string {
   const id = evidence?.value.tokenId ?? "";
   return isTokenId(id) ? id : "";
+}
+
+/** For the record alone: the caller is told nothing that depends on it. */
+async function workloadOf(tokenId: string, tokens: Pick<TokenStore, "get">): Promise<string> {
+  if (tokenId === "") return "";
+  const found = await tokens.get(tokenId).catch(() => null);
+  return found?.value.workload ?? "";
 }
 
 function tooMany(): EnrollmentError {

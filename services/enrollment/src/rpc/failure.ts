@@ -43,14 +43,14 @@ function refusal(code: EnrollmentErrorCode, message: string, remedy: string, cau
 /** Runs a handler and gives its refusals the status and code that enrollment.proto promises. */
 export async function answering<T>(
   handle: () => Promise<T>,
-  onRefusal: (refusal: RpcError) => void = () => undefined,
+  onRefusal: (refusal: RpcError) => Promise<void> | void = () => undefined,
 ): Promise<T> {
   try {
     return await handle();
   } catch (error) {
     const refusal = refusalOf(error);
     if (refusal === null) throw error;
-    onRefusal(refusal);
+    await onRefusal(refusal);
     throw refusal;
   }
 }

@@ -27,7 +27,7 @@ export function renew(
         return enrollResponse({ ...renewed, id: identity.id }, bundle(), routers);
       },
       ({ code, message }) =>
-        record(enrollmentRefused({ caller: identity, tokenId: "", code, reason: message, unrecorded: 0 })),
+        record(enrollmentRefused({ caller: peer, tokenId: "", workload: "", code, reason: message, unrecorded: 0 })),
     );
   };
 }

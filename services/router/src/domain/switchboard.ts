@@ -11,6 +11,7 @@ import { FrameError, WireCode } from "@sallyport/frame";
 import type { Decision, PolicyChange, PolicyState } from "@sallyport/policy-engine";
 import type { Refusal, StreamOpen } from "@sallyport/proto/tunnel";
 import {
+  circuitAbandoned,
   circuitClosed,
   circuitOpened,
   circuitRefused,
@@ -179,6 +180,7 @@ export class Switchboard implements TunnelOwner, DialObserver {
 
   dialCancelled(dial: Dial): void {
     this.#dials.delete(dial);
+    this.#options.record(circuitAbandoned(dial));
   }
 
   circuitEnded(circuit: Circuit, end: CircuitEnd): void {

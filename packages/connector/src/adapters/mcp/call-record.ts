@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { redactArguments, redactText, type EventInput } from "@sallyport/audit-log";
 import { sha256Hex } from "@sallyport/identity";
-import type { Decision } from "@sallyport/policy-engine";
 import type { ResponseOutcome } from "./message.ts";
 import { isObject, sourceOf, type JsonValue, type StrictJson } from "./strict-json.ts";
 
@@ -29,17 +28,6 @@ export function callFacts(
     argumentsJson: args === undefined ? "" : redactArguments(args),
     argumentsSha256: source.length === 0 ? "" : sha256Hex(source),
     argumentsBytes: source.length,
-  };
-}
-
-export function decisionFacts(decision: Decision): Partial<EventInput> {
-  return {
-    decision: decision.decision,
-    decisionId: decision.decisionId,
-    ruleIds: [...decision.ruleIds],
-    sliceVersion: decision.sliceVersion,
-    reason: decision.reason,
-    decideUs: decision.decideUs,
   };
 }
 

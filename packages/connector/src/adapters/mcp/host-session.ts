@@ -7,10 +7,10 @@
  * 4. tools/list shows the caller what it may call under some arguments; tools/call is decided with the arguments of this call.
  * 5. Every call that started is on record as finished, at the latest when the conversation ends.
  */
-import type { EventInput } from "@sallyport/audit-log";
+import { decisionFacts, type EventInput } from "@sallyport/audit-log";
 import type { Decision } from "@sallyport/policy-engine";
 import { errorLine, refusedCall, rpcCode, unknownTool } from "./answers.ts";
-import { callFacts, decisionFacts, finished, finishedByAnswer, type StartedCall } from "./call-record.ts";
+import { callFacts, finished, finishedByAnswer, type StartedCall } from "./call-record.ts";
 import { idKey, parseMessage, type Message, type MessageFault, type RpcId } from "./message.ts";
 import { clientMethods, isNotification, serverMethods } from "./methods.ts";
 import { isObject, type JsonObject, type StrictJson } from "./strict-json.ts";
