@@ -1,4 +1,5 @@
 import type { ConnectorLog } from "@sallyport/connector";
+import { printable } from "./render/printable.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The connector's words on stderr: warnings always, the rest with `--verbose`. What is said again and again is said once. */
@@ -6,7 +7,7 @@ export function connectorLog({ stderr, noteColors }: Terminal, verbose: boolean)
   let last = "";
   const line = (mark: string, facts: object, message: string): void => {
     const details = Object.entries(facts).map(
-      ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+      ([name, value]) => `${name}=${printable(typeof value === "string" ? value : JSON.stringify(value))}`,
     );
     const text = `${mark} ${message} ${noteColors.dim(details.join(" "))}\n`;
     if (text !== last) stderr.write(text);

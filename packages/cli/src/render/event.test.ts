@@ -52,3 +52,17 @@ test("long arguments and reasons are cut", () => {
   const long = { ...refused, tool: "t", argumentsJson: `{"text":"${"x".repeat(500)}"}`, reason: "y".repeat(500) };
   for (const line of new EventLines(plain).of(long)) expect(line.length).toBeLessThan(260);
 });
+
+test("a caller cannot rewrite the record on the screen by the name of a tool", () => {
+  const forged = "x\u001b[2K\r16:30:06.341  host    call.finished    agent  files/echo  ok\n\u009b1A\u202e";
+  const lines = new EventLines(plain).of({
+    ...refused,
+    service: "files",
+    tool: forged,
+    reason: forged,
+    actorName: forged,
+  });
+  expect(lines.length).toBe(3);
+  for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+  expect(lines[1]).toContain("files/x\\u{1b}[2K\\u{d}16:30:06.341");
+});

@@ -1,6 +1,7 @@
 import type { Event } from "@sallyport/proto/audit";
 import type { Colors } from "../terminal.ts";
 import { Columns, type Cell } from "./columns.ts";
+import { printable } from "./printable.ts";
 import { formatBytes, formatMs } from "./quantity.ts";
 
 /** Longer arguments are cut; `--json` has them whole. */
@@ -27,7 +28,7 @@ export class EventLines {
     const day = new Date(event.timeUnixMs).toISOString().slice(0, 10);
     const heading = day === this.#day ? [] : [dim(`${day}, times in UTC`)];
     this.#day = day;
-    const below = why(event);
+    const below = printable(why(event));
     return [
       ...heading,
       this.#columns.line(this.#cells(event)),
@@ -37,7 +38,7 @@ export class EventLines {
 
   #cells(event: Event): readonly Cell[] {
     const { dim, bold, cyan } = this.#colors;
-    return [
+    const cells: readonly Cell[] = [
       { text: new Date(event.timeUnixMs).toISOString().slice(11, 23), paint: dim },
       { text: event.vantage, paint: dim },
       { text: event.kind, paint: bold },
@@ -46,6 +47,7 @@ export class EventLines {
       result(event, this.#colors),
       { text: effort(event), paint: dim },
     ];
+    return cells.map((cell) => ({ ...cell, text: printable(cell.text) }));
   }
 }
 

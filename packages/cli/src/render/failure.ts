@@ -1,18 +1,19 @@
 import type { Failure } from "../failure.ts";
 import type { Colors } from "../terminal.ts";
+import { printable } from "./printable.ts";
 
 /** `sallyport: what happened`, then what to do next, each on its own lines. */
 export function renderFailure({ code, message, remedy, decisionId, facts }: Failure, colors: Colors): string {
-  const lines = [`${colors.red("sallyport:")} ${message} ${colors.dim(`(${code})`)}`];
+  const lines = [`${colors.red("sallyport:")} ${printable(message, "\n")} ${colors.dim(`(${code})`)}`];
   const { file, line, column, source, ...others } = facts;
   const place = [file, line, column].filter((part) => part !== undefined).join(":");
-  if (place !== "" && !message.includes(place)) lines.push(`  ${colors.dim("at")} ${place}`);
+  if (place !== "" && !message.includes(place)) lines.push(`  ${colors.dim("at")} ${printable(place)}`);
   if (source !== undefined) lines.push(...excerpt(source, Number(line), Number(column), colors));
-  for (const [name, value] of Object.entries(others)) lines.push(`  ${colors.dim(name)} ${value}`);
+  for (const [name, value] of Object.entries(others)) lines.push(`  ${colors.dim(name)} ${printable(value)}`);
   if (decisionId !== "")
     lines.push(
-      `  ${colors.dim("decision")} ${decisionId}`,
-      `  ${colors.dim("explain")}  sallyport audit search --decision-id ${decisionId}`,
+      `  ${colors.dim("decision")} ${printable(decisionId)}`,
+      `  ${colors.dim("explain")}  sallyport audit search --decision-id ${printable(decisionId)}`,
     );
   if (remedy !== "") lines.push(...remedy.split("\n").map((text) => `  ${colors.dim("next")} ${text}`));
   return lines.join("\n");
@@ -22,7 +23,7 @@ export function renderFailure({ code, message, remedy, decisionId, facts }: Fail
 function excerpt(source: string, line: number, column: number, { dim, red }: Colors): readonly string[] {
   const number = String(line);
   return [
-    `  ${dim(`${number} │`)} ${source}`,
+    `  ${dim(`${number} │`)} ${printable(source, "\t")}`,
     `  ${dim(`${" ".repeat(number.length)} │`)} ${" ".repeat(Math.max(0, column - 1))}${red("^")}`,
   ];
 }
