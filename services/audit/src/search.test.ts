@@ -54,6 +54,21 @@ async function record(events: readonly Partial<Event>[]): Promise<void> {
   await expect.poll(() => blocks.pending(), soon).toBe(0);
 }
 
+/** Every condition of equality but the kind, which is tried with one that exists. */
+const otherFields = [
+  "actorName",
+  "actorId",
+  "hostId",
+  "service",
+  "tool",
+  "decision",
+  "decisionId",
+  "circuitId",
+  "vantage",
+  "outcome",
+  "errorCode",
+] as const;
+
 describe("a search", () => {
   test("answers by every condition, all at once, newest first", async () => {
     const base = {
@@ -65,6 +80,10 @@ describe("a search", () => {
       decisionId: "d-9",
       circuitId: "c-9",
       vantage: "host",
+      actorId: "spiffe://test/workload/alice/1",
+      hostId: "spiffe://test/workload/files-host/1",
+      outcome: "ok",
+      errorCode: "none",
     };
     const now = Date.now();
     await record([
@@ -72,11 +91,13 @@ describe("a search", () => {
         ...base,
         timeUnixMs: now - 3,
         callId: "old",
+        ruleIds: ["readers", "auditors"],
+        attributes: { token: "T-4711" },
         argumentsJson: '{"path":"/Tmp/Report.TXT"}',
         resultPreview: "Größe 12",
       },
       { ...base, timeUnixMs: now - 1, callId: "new", argumentsJson: '{"path":"/tmp/report.txt"}', reason: "größe" },
-      ...(["actorName", "service", "tool", "decision", "decisionId", "circuitId", "vantage"] as const).map((field) => ({
+      ...otherFields.map((field) => ({
         ...base,
         [field]: "other",
         timeUnixMs: now - 2,
@@ -89,6 +110,9 @@ describe("a search", () => {
     expect(await found({ text: "report.txt GRÖSSE" })).toEqual([]);
     expect(await found({ text: "REPORT.txt größe" })).toEqual(["new", "old"]);
     expect(await found({ text: "12" })).toEqual(["old"]);
+    expect(await found({ text: "t-4711 report" })).toEqual(["old"]);
+    expect(await found({ ruleId: "auditors" })).toEqual(["old"]);
+    expect(await found({ ruleId: "auditor" })).toEqual([]);
     expect(await found({ sinceUnixMs: now - 1 })).toEqual(["new"]);
     expect(await found({ untilUnixMs: now - 3 })).toEqual(["old"]);
     expect((await admin.search({ filter: filterOf(base), limit: 1 })).events.map((event) => event.callId)).toEqual([
@@ -107,9 +131,24 @@ describe("a search", () => {
     "') FORMAT Null --",
     "x\ty",
   ])("takes %j for a value, in every condition", async (hostile) => {
-    await record([{ actorName: hostile, service: hostile, reason: `before ${hostile} after`, decisionId: hostile }]);
+    await record([
+      {
+        actorName: hostile,
+        service: hostile,
+        reason: `before ${hostile} after`,
+        decisionId: hostile,
+        ruleIds: [hostile],
+        outcome: hostile,
+      },
+    ]);
     const { events } = await admin.search({
-      filter: filterOf({ actorName: hostile, service: hostile, decisionId: hostile }),
+      filter: filterOf({
+        actorName: hostile,
+        service: hostile,
+        decisionId: hostile,
+        ruleId: hostile,
+        outcome: hostile,
+      }),
       limit: 0,
     });
     expect(events.map((event) => event.actorName)).toEqual([hostile]);
@@ -119,6 +158,7 @@ describe("a search", () => {
 
   test.each([
     ["filter.text", { filter: filterOf({ text: "a ".repeat(17) }), limit: 0 }],
+    ["filter.rule_id", { filter: filterOf({ ruleId: "x".repeat(1_025) }), limit: 0 }],
     ["filter.service", { filter: filterOf({ service: "x".repeat(1_025) }), limit: 0 }],
     ["filter.until_unix_ms", { filter: filterOf({ sinceUnixMs: 2, untilUnixMs: 1 }), limit: 0 }],
     ["limit", { filter: undefined, limit: 1_001 }],

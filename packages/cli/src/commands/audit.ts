@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import type { Event, Filter } from "@sallyport/proto/audit";
+import { type Event, Filter } from "@sallyport/proto/audit";
 import type { Context } from "../context.ts";
 import { parseDuration } from "../duration.ts";
 import { EventLines } from "../render/event.ts";
@@ -15,6 +15,11 @@ interface FilterOptions {
   readonly decisionId?: string;
   readonly circuit?: string;
   readonly vantage?: string;
+  readonly instance?: string;
+  readonly host?: string;
+  readonly outcome?: string;
+  readonly error?: string;
+  readonly rule?: string;
   readonly text?: string;
   readonly all?: boolean;
   readonly json?: boolean;
@@ -22,6 +27,7 @@ interface FilterOptions {
 
 interface SearchOptions extends FilterOptions {
   readonly since?: number;
+  readonly until?: number;
   readonly limit: number;
 }
 
@@ -37,6 +43,7 @@ export function addAudit(program: Command, context: Context): void {
     .action((options: FilterOptions) => tail(options, context));
   withFilters(audit.command("search").description("events that match, newest first"))
     .option("--since <duration>", "no older than this, such as 1h", parseDuration)
+    .option("--until <duration>", "at least as old as this, such as 10m", parseDuration)
     .option("--limit <n>", "at most so many, 1 to 1000", parseLimit, 100)
     .addHelpText(
       "after",
@@ -69,7 +76,12 @@ function withFilters(command: Command): Command {
         "audit",
       ]),
     )
-    .option("--text <words>", "words in arguments, result or reason")
+    .option("--instance <spiffe-id>", "who acted: one instance of a workload, or an administrator")
+    .option("--host <spiffe-id>", "the workload that hosted it")
+    .option("--outcome <outcome>", "how it ended, such as ok, denied, revoked, truncated, tool_error")
+    .option("--error <code>", "such as POLICY_DENIED, TOKEN_ALREADY_USED")
+    .option("--rule <id>", "among the rules that decided")
+    .option("--text <words>", "words in arguments, result, reason or attributes")
     .option("--all", "certificate issuances too, which are many")
     .option(STATE_FLAG, STATE_HELP)
     .option("--json", "one JSON object per event, all events, every field");
@@ -95,7 +107,8 @@ async function search(options: SearchOptions, context: Context): Promise<void> {
   const { terminal, signal } = context;
   const filter = {
     ...filterOf(options),
-    sinceUnixMs: options.since === undefined ? 0 : Date.now() - options.since * 1_000,
+    sinceUnixMs: ago(options.since),
+    untilUnixMs: ago(options.until),
   };
   const { events } = await withAdmin(context, options, ({ audit }) =>
     audit.search({ filter, limit: options.limit }, { signal, timeoutMs: 30_000 }),
@@ -130,8 +143,10 @@ function shownBy({ all, kind, vantage, decisionId, circuit }: FilterOptions): (e
 }
 
 function filterOf(options: FilterOptions): Filter {
-  return {
+  return Filter.fromPartial({
     actorName: options.actor ?? "",
+    actorId: options.instance ?? "",
+    hostId: options.host ?? "",
     service: options.service ?? "",
     tool: options.tool ?? "",
     kind: options.kind ?? "",
@@ -139,10 +154,16 @@ function filterOf(options: FilterOptions): Filter {
     decisionId: options.decisionId ?? "",
     circuitId: options.circuit ?? "",
     vantage: options.vantage ?? "",
-    sinceUnixMs: 0,
-    untilUnixMs: 0,
+    outcome: options.outcome ?? "",
+    errorCode: options.error ?? "",
+    ruleId: options.rule ?? "",
     text: options.text ?? "",
-  };
+  });
+}
+
+/** Milliseconds since 1970, so many seconds ago; 0, which is unbounded, when nothing was said. */
+function ago(seconds: number | undefined): number {
+  return seconds === undefined ? 0 : Date.now() - seconds * 1_000;
 }
 
 function parseLimit(text: string): number {

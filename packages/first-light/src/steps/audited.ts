@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { Event, Filter, SearchRequest, SearchResponse } from "@sallyport/proto/audit";
+import { Filter, type Event, type SearchRequest, type SearchResponse } from "@sallyport/proto/audit";
 import { must } from "../first-light-error.ts";
 import type { ExpectedRow, Finding } from "../step.ts";
 
@@ -15,23 +15,11 @@ export interface Audited {
 
 const pollEveryMs = 150;
 const maxRows = 1_000;
-const everything: Omit<Filter, "sinceUnixMs"> = {
-  actorName: "",
-  service: "",
-  tool: "",
-  kind: "",
-  decision: "",
-  decisionId: "",
-  circuitId: "",
-  vantage: "",
-  untilUnixMs: 0,
-  text: "",
-};
 
 /** Everything that the story did is read back from the record, and is what the steps saw. */
 export async function audited({ search, rows, sinceUnixMs, patienceMs = 15_000 }: Audited): Promise<Finding> {
   must(rows.length > 0, "no row was asked for");
-  const request = { filter: { ...everything, sinceUnixMs }, limit: maxRows };
+  const request = { filter: Filter.fromPartial({ sinceUnixMs }), limit: maxRows };
   const deadline = performance.now() + patienceMs;
   let events: readonly Event[] = [];
   let missing = rows;

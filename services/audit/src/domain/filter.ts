@@ -8,14 +8,16 @@ export interface CheckedFilter {
   /** Inclusive; null: unbounded. */
   readonly sinceUnixMs: number | null;
   readonly untilUnixMs: number | null;
-  /** In lower case; each must occur in arguments, result or reason. */
+  /** Null: any rules, or none. */
+  readonly ruleId: string | null;
+  /** In lower case; each must occur in arguments, result, reason or attributes. */
   readonly words: readonly string[];
 }
 
-type EqualField = "actorName" | "service" | "tool" | "kind" | "decision" | "decisionId" | "circuitId" | "vantage";
-
-const EQUAL_FIELDS: readonly EqualField[] = [
+const EQUAL_FIELDS = [
   "actorName",
+  "actorId",
+  "hostId",
   "service",
   "tool",
   "kind",
@@ -23,16 +25,19 @@ const EQUAL_FIELDS: readonly EqualField[] = [
   "decisionId",
   "circuitId",
   "vantage",
-];
+  "outcome",
+  "errorCode",
+] as const;
+type EqualField = (typeof EQUAL_FIELDS)[number];
 
 const MAX_TEXT_BYTES = 1_024;
 const MAX_WORDS = 16;
 
 /** @throws {AuditError} FILTER_INVALID with `field` */
 export function checkFilter(filter: Filter | undefined): CheckedFilter {
-  if (filter === undefined) return { equal: [], sinceUnixMs: null, untilUnixMs: null, words: [] };
+  if (filter === undefined) return { equal: [], ruleId: null, sinceUnixMs: null, untilUnixMs: null, words: [] };
   const equal = EQUAL_FIELDS.map((field) => [field, filter[field]] as const).filter(([, value]) => value !== "");
-  for (const [field, value] of [...equal, ["text", filter.text] as const]) {
+  for (const [field, value] of [...equal, ["text", filter.text] as const, ["ruleId", filter.ruleId] as const]) {
     if (Buffer.byteLength(value) > MAX_TEXT_BYTES) throw invalid(field, `has at most ${MAX_TEXT_BYTES} bytes`);
   }
   const words = filter.text
@@ -46,6 +51,7 @@ export function checkFilter(filter: Filter | undefined): CheckedFilter {
   if (untilUnixMs !== 0 && sinceUnixMs > untilUnixMs) throw invalid("untilUnixMs", "is not before `since_unix_ms`");
   return {
     equal,
+    ruleId: filter.ruleId === "" ? null : filter.ruleId,
     sinceUnixMs: sinceUnixMs === 0 ? null : sinceUnixMs,
     untilUnixMs: untilUnixMs === 0 ? null : untilUnixMs,
     words,
@@ -57,8 +63,10 @@ export function matches(event: Event, filter: CheckedFilter): boolean {
   if (filter.sinceUnixMs !== null && event.timeUnixMs < filter.sinceUnixMs) return false;
   if (filter.untilUnixMs !== null && event.timeUnixMs > filter.untilUnixMs) return false;
   if (!filter.equal.every(([field, value]) => event[field] === value)) return false;
+  if (filter.ruleId !== null && !event.ruleIds.includes(filter.ruleId)) return false;
   if (filter.words.length === 0) return true;
-  const text = `${event.argumentsJson}\n${event.resultPreview}\n${event.reason}`.toLowerCase();
+  const { argumentsJson, resultPreview, reason, attributes } = event;
+  const text = [argumentsJson, resultPreview, reason, ...Object.values(attributes)].join("\n").toLowerCase();
   return filter.words.every((word) => text.includes(word));
 }
 

@@ -23,9 +23,13 @@ export function searchStatement(filter: CheckedFilter, limit: number): Statement
     conditions.push("time_unix_ms <= {until:Int64}");
     parameters["until"] = filter.untilUnixMs;
   }
+  if (filter.ruleId !== null) {
+    conditions.push("has(rule_ids, {rule:String})");
+    parameters["rule"] = filter.ruleId;
+  }
   filter.words.forEach((word, index) => {
     conditions.push(
-      `positionUTF8(lowerUTF8(concat(arguments_json, '\\n', result_preview, '\\n', reason)), {word${index}:String}) > 0`,
+      `positionUTF8(lowerUTF8(concat(arguments_json, '\\n', result_preview, '\\n', reason, '\\n', arrayStringConcat(mapValues(attributes), '\\n'))), {word${index}:String}) > 0`,
     );
     parameters[`word${index}`] = word;
   });
@@ -47,4 +51,8 @@ const CONDITIONS = {
   decisionId: "decision_id",
   circuitId: "circuit_id",
   vantage: "vantage",
+  actorId: "actor_id",
+  hostId: "host_id",
+  outcome: "outcome",
+  errorCode: "error_code",
 } as const;

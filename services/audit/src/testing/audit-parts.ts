@@ -9,7 +9,7 @@ import { connect } from "@nats-io/transport-node";
 import { NO_PREVIOUS, blockHash, packBlock, signBlock } from "@sallyport/audit-log";
 import { EmbeddedClickhouse } from "@sallyport/embedded-clickhouse";
 import { type Svid, type SvidSource, routerId } from "@sallyport/identity";
-import { Event, type Filter, StampedBlock } from "@sallyport/proto/audit";
+import { Event, Filter, StampedBlock } from "@sallyport/proto/audit";
 import { createLogger } from "@sallyport/service";
 import { type TestAuthority, type TestNatsServer, createTestAuthority, natsServer } from "@sallyport/testing";
 import type { RefusedMessage } from "../domain/admit-block.ts";
@@ -150,20 +150,7 @@ export class AuditParts implements AsyncDisposable {
 }
 
 export function filterOf(filter: Partial<Filter>): Filter {
-  return {
-    actorName: "",
-    service: "",
-    tool: "",
-    kind: "",
-    decision: "",
-    decisionId: "",
-    circuitId: "",
-    vantage: "",
-    sinceUnixMs: 0,
-    untilUnixMs: 0,
-    text: "",
-    ...filter,
-  };
+  return Filter.fromPartial(filter);
 }
 
 /** A chain of blocks in one epoch, made by hand, so that a test can bend it. */
