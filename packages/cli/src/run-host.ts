@@ -34,12 +34,14 @@ async function open(
   service: string,
   command: readonly string[],
   options: HostOptions,
-  { env, terminal }: Context,
+  context: Context,
   owned: AsyncDisposableStack,
 ): Promise<{ readonly hosting: Hosting; readonly how: Readonly<Record<string, string>> }> {
+  const { env, terminal } = context;
   if (options.tcp !== undefined) {
     return { hosting: owned.use(hostTcp({ connector, service, target: options.tcp })), how: { target: options.tcp } };
   }
+  const { networkFolders } = await import("./network-folders.ts");
   const [executable = "", ...args] = command;
   const passed = Object.fromEntries(
     options.env.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
@@ -53,6 +55,7 @@ async function open(
       env: passed,
       network: options.network,
       writable: options.writable,
+      hidden: await networkFolders(context),
       onStderr: (text) => void terminal.stderr.write(text),
     }),
   );
