@@ -218,6 +218,7 @@ const faultReasons: Readonly<Record<MessageFault, string>> = {
   TOO_DEEP: "the message is nested too deeply",
   BATCH: "batches are not part of this protocol",
   CASE_VARIANT: "the message has a name in another case than the protocol's",
+  INEXACT_NUMBER: "an argument is an integer beyond 2^53 - 1, which programs read differently: send it as text",
   NOT_JSON_RPC: "the message is no JSON-RPC 2.0 message of MCP",
 };
 

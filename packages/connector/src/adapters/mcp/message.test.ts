@@ -66,6 +66,11 @@ describe("what another parser could take for a different call is malformed", () 
       String.raw`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name\u0000":"get-env"}}`,
       "CASE_VARIANT",
     ],
+    [
+      "an integer that a double does not hold",
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":[9007199254740993]}}}',
+      "INEXACT_NUMBER",
+    ],
     ["a batch", '[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-env"}}]', "BATCH"],
     ["a request that is also a response", '{"jsonrpc":"2.0","id":1,"method":"tools/call","result":{}}', "NOT_JSON_RPC"],
     ["an id of null", '{"jsonrpc":"2.0","id":null,"method":"tools/call","params":{"name":"get-env"}}', "NOT_JSON_RPC"],
@@ -76,6 +81,14 @@ describe("what another parser could take for a different call is malformed", () 
   ])("%s", (_, text, fault) => {
     expect(parse(text)).toMatchObject({ kind: "malformed", fault });
   });
+});
+
+test("numbers that every parser reads alike, and the same digits as text, are arguments", () => {
+  const args = String.raw`{"a":9007199254740991,"b":-9007199254740991,"c":0.12345678901234567890,"d":1e20,"e":"9007199254740993","\"9007199254740993":1}`;
+  expect(parse(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":${args}}}`).kind).toBe(
+    "request",
+  );
+  expect(parse('{"jsonrpc":"2.0","id":1,"result":{"id":9007199254740993}}').kind).toBe("response");
 });
 
 test("the line end of Windows is one", () => {

@@ -2,6 +2,7 @@ import {
   foldCase,
   isObject,
   parseStrictJson,
+  sourceOf,
   type JsonObject,
   type JsonValue,
   type StrictJson,
@@ -27,7 +28,7 @@ export type ResponseOutcome =
   | { readonly kind: "result"; readonly result: JsonValue }
   | { readonly kind: "error"; readonly code: number; readonly message: string };
 
-export type MessageFault = StrictJsonFault | "BATCH" | "CASE_VARIANT" | "NOT_JSON_RPC";
+export type MessageFault = StrictJsonFault | "BATCH" | "CASE_VARIANT" | "NOT_JSON_RPC" | "INEXACT_NUMBER";
 
 /** Names that decide what a message does. A server that matches names without regard to case would read a variant as one of these. */
 const envelopeNames = namesByFold(["jsonrpc", "id", "method", "params", "result", "error"]);
@@ -72,6 +73,7 @@ function classify(message: JsonObject, json: StrictJson): Message {
     !Object.hasOwn(message, "result") &&
     !Object.hasOwn(message, "error")
   ) {
+    if (hasInexactArgument(json)) return malformed("INEXACT_NUMBER");
     if (!hasId) return { kind: "notification", method, params, json };
     const id = plainId(message);
     return id === null ? malformed("NOT_JSON_RPC") : { kind: "request", id, method, params, json };
@@ -93,6 +95,18 @@ function outcomeOf(message: JsonObject): ResponseOutcome | undefined {
 function plainId(value: JsonValue | undefined): RpcId | null {
   const id = isObject(value) ? value["id"] : undefined;
   return typeof id === "string" || (typeof id === "number" && Number.isSafeInteger(id)) ? id : null;
+}
+
+const strings = /"(?:[^"\\]|\\.)*"/g;
+const longIntegers = /(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g;
+
+/**
+ * Whether an argument is an integer beyond ±(2^53 - 1). Policy would judge the nearest double, and a server with whole numbers of any size act on
+ * another one. Only in arguments: nothing is decided by the numbers of an answer.
+ */
+function hasInexactArgument(json: StrictJson): boolean {
+  const source = sourceOf(json, ["params", "arguments"])?.replace(strings, '""') ?? "";
+  return (source.match(longIntegers) ?? []).some((literal) => !Number.isSafeInteger(Number(literal)));
 }
 
 function namesByFold(names: readonly string[]): ReadonlyMap<string, string> {
