@@ -269,6 +269,30 @@ describe("the server's key", () => {
     await waitFor(async () => (connection.info?.client_id === before ? undefined : true));
     await client.jetstream().publish("audit.ca", "after rotation");
   });
+
+  test("requests under way and requests that come never notice a rotation", async () => {
+    const source = await authority.source(busId(domain, "enrollment"));
+    await using client = new Bus({ url, identity: source, role: "enrollment", log });
+    const kv = await client.kv("enrollment");
+    let rotating = true;
+    let answered = 0;
+    const asking = Array.from({ length: 8 }, async (_, index) => {
+      for (let count = 0; rotating; count++) {
+        await kv.put(`asked.${index}`, String(count));
+        answered += 1;
+      }
+    });
+    const connection = await client.ready();
+    for (let rotation = 0; rotation < 5; rotation++) {
+      const before = connection.info?.client_id;
+      source.rotate(await authority.issue(busId(domain, "enrollment")), authority.bundle);
+      await waitFor(async () => (client.connected && connection.info?.client_id !== before ? true : undefined));
+      const soFar = answered;
+      await waitFor(async () => (answered > soFar + 20 ? true : undefined));
+    }
+    rotating = false;
+    await Promise.all(asking);
+  });
 });
 
 /** The serial of the certificate that the server shows to a new client. */

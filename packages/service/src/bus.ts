@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { TLSSocket, type PeerCertificate } from "node:tls";
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream";
 import { Kvm, type KV, type KvOptions } from "@nats-io/kv";
@@ -5,6 +6,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { checkLeaf, pemOf, type SvidSource } from "@sallyport/identity";
 import { retry } from "./backoff.ts";
 import type { Logger } from "./logger.ts";
+import { RequestGate } from "./request-gate.ts";
 import { ServiceError } from "./service-error.ts";
 
 export interface BusOptions {
@@ -18,17 +20,21 @@ export interface BusOptions {
 }
 
 const ATTEMPTS = { firstMs: 100, maxMs: 2_000 };
+/** After this long a rotation counts as an outage. */
+const ROTATION_TIMEOUT_MS = 10_000;
 
 /**
  * The connection to NATS, made in the background and made again for ever.
  *
- * 1. Each connection shows the certificate that is current when it is made; a rotation makes a new one.
+ * 1. Each connection shows the certificate that is current when it is made; a rotation makes a new one, which no request notices.
  * 2. The server is recognized by its SPIFFE ID `/service/nats/...`, not by a host name.
  */
 export class Bus implements AsyncDisposable {
   readonly #options: BusOptions;
   readonly #stop = new AbortController();
   readonly #first: Promise<NatsConnection>;
+  readonly #gate = new RequestGate();
+  readonly #reconnected = new EventTarget();
   #connection: NatsConnection | undefined;
   #connected = false;
 
@@ -37,7 +43,7 @@ export class Bus implements AsyncDisposable {
     this.#first = this.#connect();
     // Whoever needs the connection awaits `ready`; a bus that never came is no fault of those who do not.
     this.#first.catch(() => {});
-    options.identity.onRotate(() => void this.#reconnect());
+    options.identity.onRotate(() => void this.#gate.rotate(() => this.#reconnect()));
   }
 
   /** @throws ServiceError BUS_UNAVAILABLE before the first connection: await `ready` where that can be. */
@@ -135,7 +141,8 @@ export class Bus implements AsyncDisposable {
           inboxPrefix: `_INBOX_${role}`,
           tls,
           maxReconnectAttempts: -1,
-          reconnectTimeWait: 250,
+          reconnectTimeWait: 100,
+          reconnectJitterTLS: 250,
           timeout: 5_000,
           pingInterval: 10_000,
           ignoreClusterUpdates: true,
@@ -146,6 +153,7 @@ export class Bus implements AsyncDisposable {
         onFailure: (error) => log.debug({ err: error }, "the bus is not there yet"),
       },
     );
+    this.#gate.guard(connection);
     this.#connection = connection;
     this.#connected = true;
     void this.#watch(connection);
@@ -156,17 +164,23 @@ export class Bus implements AsyncDisposable {
     const { log } = this.#options;
     for await (const event of connection.status()) {
       if (event.type === "disconnect" || event.type === "close") this.#connected = false;
-      if (event.type === "reconnect") this.#connected = true;
+      if (event.type === "reconnect") {
+        this.#connected = true;
+        this.#reconnected.dispatchEvent(new Event("reconnect"));
+      }
       if (event.type === "error") log.error({ err: event.error }, "the bus refused something");
       else log.debug({ type: event.type }, "bus");
     }
   }
 
   async #reconnect(): Promise<void> {
+    if (this.#connection === undefined || !this.#connected) return;
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ROTATION_TIMEOUT_MS)]);
+    const reconnected = once(this.#reconnected, "reconnect", { signal });
     try {
-      await this.#connection?.reconnect();
+      await Promise.all([reconnected, this.#connection.reconnect()]);
     } catch (error) {
-      this.#options.log.debug({ err: error }, "the bus connection is being made anew already");
+      this.#options.log.debug({ err: error }, "the bus is away; the next connection shows the new certificate");
     }
   }
 }
