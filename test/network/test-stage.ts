@@ -12,10 +12,13 @@ export interface TestStage extends AsyncDisposable {
   readonly stage: Stage;
 }
 
-/** A whole constellation with the story's policy, hosts and agents, on free ports and in folders of its own. */
-export async function openTestStage(overrides: Partial<StageOptions> = {}): Promise<TestStage> {
+/** A whole constellation with the story's policy, hosts and agents, on free ports and in folders of its own, or those of `home`. */
+export async function openTestStage({
+  home: given,
+  ...overrides
+}: Partial<StageOptions> & { readonly home?: TemporaryHome } = {}): Promise<TestStage> {
   await using opening = new AsyncDisposableStack();
-  const home = opening.use(await temporaryHome());
+  const home = given ?? opening.use(await temporaryHome());
   const stage = opening.use(
     await openStage({
       stateDir: home.stateDir,

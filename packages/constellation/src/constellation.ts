@@ -21,6 +21,7 @@ export interface ConstellationOptions {
   readonly layout: StateLayout;
   readonly keys: KeyFiles;
   readonly logLevel: string;
+  readonly svidTtlSeconds: number | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly onReady: (name: string) => void;
   readonly onProcessEvent: (event: ProcessEvent) => void;

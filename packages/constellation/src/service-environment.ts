@@ -8,6 +8,8 @@ export interface EnvironmentInput {
   readonly layout: StateLayout;
   readonly keys: KeyFiles;
   readonly logLevel: string;
+  /** Undefined: the CA's own default. */
+  readonly svidTtlSeconds: number | undefined;
 }
 
 /** The settings of a service, whole: a service inherits nothing of ours but what `inherited` names. No value is a secret. */
@@ -30,7 +32,7 @@ export function serviceEnvironment(name: ServiceName, input: EnvironmentInput): 
 
 function ownSettings(
   name: ServiceName,
-  { network }: EnvironmentInput,
+  { network, svidTtlSeconds }: EnvironmentInput,
   loopback: (port: number) => string,
 ): Record<string, string> {
   switch (name) {
@@ -44,6 +46,7 @@ function ownSettings(
     case "enrollment":
       return { SALLYPORT_ENROLL_LISTEN: loopback(network.ports.enroll), SALLYPORT_ROUTERS: network.publicAddress };
     case "ca":
+      return svidTtlSeconds === undefined ? {} : { SALLYPORT_SVID_TTL_SECONDS: String(svidTtlSeconds) };
     case "policy":
     case "audit":
       return {};

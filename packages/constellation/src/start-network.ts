@@ -28,6 +28,8 @@ export interface StartOptions {
   readonly publicAddress?: string;
   /** Default `info`. */
   readonly logLevel?: string;
+  /** Life of every certificate from now on. Default: an hour. Short for drills: what happens when all of them have expired. */
+  readonly svidTtlSeconds?: number;
   readonly onProgress?: (progress: Progress) => void;
   /** What happens to the processes, also later. */
   readonly onProcessEvent?: (event: ProcessEvent) => void;
@@ -73,6 +75,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
       layout,
       keys: new KeyFiles(network.keyDir, network.id),
       logLevel: options.logLevel ?? "info",
+      svidTtlSeconds: options.svidTtlSeconds,
       env: options.env,
       onReady: progress,
       onProcessEvent: (event) => options.onProcessEvent?.(event),

@@ -18,6 +18,8 @@ export interface StageOptions {
   readonly stateDir: string;
   readonly keyDir: string;
   readonly launcher: string;
+  /** Life of every certificate. Default: an hour. */
+  readonly svidTtlSeconds?: number;
   /** Environment of every `sallyport` command of the story. */
   readonly env: Readonly<Record<string, string>>;
   readonly policyFolder: string;
@@ -49,6 +51,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       keyDir: options.keyDir,
       env: options.env,
       onProgress: ({ step }) => lap(step),
+      ...(options.svidTtlSeconds === undefined ? {} : { svidTtlSeconds: options.svidTtlSeconds }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     }),
   );

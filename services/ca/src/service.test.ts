@@ -60,7 +60,7 @@ beforeAll(async () => {
       bootstrapRoots: () => state.bootstrapRoots,
     }),
   );
-  addCertificateAuthority(grpc, new Authority(state, log));
+  addCertificateAuthority(grpc, new Authority(state, log, { defaultTtlSeconds: 3600 }));
   port = await grpc.listen();
 });
 

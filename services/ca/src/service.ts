@@ -74,7 +74,7 @@ async function open(config: CaConfig, onTorn: (bytes: number) => void): Promise<
     keyEncryptionKey,
   });
   const log = await IssuanceLog.open(join(config.stateDir, "issuance.log"), { onTorn });
-  const authority = new Authority(state, log);
+  const authority = new Authority(state, log, { defaultTtlSeconds: config.svidTtlSeconds });
   const early: Issuance[] = [];
   const stopKeeping = authority.onIssued((issuance) => early.push(issuance));
   return {

@@ -33,7 +33,6 @@ export interface Certified {
   readonly issuance: Issuance;
 }
 
-const defaultTtlSeconds = 3600;
 const minTtlSeconds = 60;
 const maxTtlSeconds = 86_400;
 
@@ -45,11 +44,13 @@ const maxTtlSeconds = 86_400;
 export class Authority {
   readonly #state: SigningState;
   readonly #log: IssuanceRecord;
+  readonly #defaultTtlSeconds: number;
   readonly #listeners = new Set<(issuance: Issuance) => void>();
 
-  constructor(state: SigningState, log: IssuanceRecord) {
+  constructor(state: SigningState, log: IssuanceRecord, options: { readonly defaultTtlSeconds: number }) {
     this.#state = state;
     this.#log = log;
+    this.#defaultTtlSeconds = options.defaultTtlSeconds;
   }
 
   get bundle(): TrustBundle {
@@ -84,7 +85,7 @@ export class Authority {
   }
 
   /**
-   * @param request.ttlSeconds 0: one hour
+   * @param request.ttlSeconds 0: the default of this authority
    * @throws {CaError} TTL_OUT_OF_RANGE, LOG_UNAVAILABLE
    * @throws {IdentityError} PUBLIC_KEY_UNSUPPORTED
    */
@@ -100,7 +101,7 @@ export class Authority {
     const certificate = await issueLeaf({
       id: request.id,
       spki: request.spki,
-      ttlSeconds: lifetimeOf(request.ttlSeconds),
+      ttlSeconds: request.ttlSeconds === 0 ? this.#defaultTtlSeconds : withinLimits(request.ttlSeconds),
       now,
       issuer: intermediate,
     });
@@ -122,8 +123,7 @@ export class Authority {
   }
 }
 
-function lifetimeOf(ttlSeconds: number): number {
-  if (ttlSeconds === 0) return defaultTtlSeconds;
+function withinLimits(ttlSeconds: number): number {
   if (ttlSeconds < minTtlSeconds || ttlSeconds > maxTtlSeconds) {
     throw new CaError("TTL_OUT_OF_RANGE", `A certificate lives from ${minTtlSeconds} to ${maxTtlSeconds} seconds.`);
   }
