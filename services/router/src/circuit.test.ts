@@ -176,6 +176,16 @@ test("a host's refusal is passed on as the host's word; a host that drains or is
   await draining.tunnel.close();
 });
 
+test("a host cannot end the tunnel of who dials it by the largest refusal that it can send", async () => {
+  await using network = await RouterNetwork.start();
+  const ruleIds = [...Array.from({ length: 15 }, () => "é".repeat(128)), "é".repeat(100)];
+  const said = { code: "", message: "", decisionId: "", ruleIds, sliceVersion: 0 };
+  await network.host("shelf", ["files"], { onOpen: (incoming) => incoming.refuse(said) });
+  const dialer = await network.connect("agent");
+  expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "HOST_REFUSED" } });
+  expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "HOST_REFUSED" } });
+});
+
 test("a workload that policy does not let host is refused, and is not dialed", async () => {
   await using network = await RouterNetwork.start();
   const impostor = await network.host("other", ["files"]);

@@ -1,5 +1,6 @@
+import { MAX_OPENING_PAYLOAD_BYTES } from "@sallyport/frame";
 import type { Decision } from "@sallyport/policy-engine";
-import type { Refusal } from "@sallyport/proto/tunnel";
+import { Refusal } from "@sallyport/proto/tunnel";
 
 /** The codes of a Refusal (tunnel.proto) that a router gives by itself. */
 export type RefusalCode =
@@ -27,7 +28,7 @@ export function refusal(code: RefusalCode, message: string): Refusal {
 export function refusalOf(decision: Decision, action: "dial" | "host", service: string): Refusal {
   if (!isUnpermitted(decision)) {
     const { code, reason, decisionId, ruleIds, sliceVersion } = decision;
-    return { code, message: reason, decisionId, ruleIds: [...ruleIds], sliceVersion };
+    return bounded({ code, message: reason, decisionId, ruleIds: [...ruleIds], sliceVersion });
   }
   const message = `No policy lets this workload ${action} "${service}", or there is no such service.`;
   return { code: "POLICY_DENIED", message, decisionId: decision.decisionId, ruleIds: [], sliceVersion: 0 };
@@ -39,11 +40,21 @@ function isUnpermitted(decision: Decision): boolean {
 
 /** What a host said, passed on within bounds: it is the host's word, and the code says so. */
 export function hostRefusal(said: Refusal): Refusal {
-  return {
+  return bounded({
     code: "HOST_REFUSED",
     message: `The host refused: ${said.message.slice(0, 256)}`,
     decisionId: said.decisionId.slice(0, 64),
-    ruleIds: said.ruleIds.slice(0, 16).map((id) => id.slice(0, 128)),
+    ruleIds: said.ruleIds,
     sliceVersion: said.sliceVersion,
-  };
+  });
+}
+
+/**
+ * As it fits one REFUSE, however many rules a host or the authors of policy name: a larger one would end the tunnel of who asked. The decision id
+ * resolves what is left out.
+ */
+function bounded(refusal: Refusal): Refusal {
+  if (Refusal.encode(refusal).finish().length <= MAX_OPENING_PAYLOAD_BYTES) return refusal;
+  const ruleIds = refusal.ruleIds.slice(0, 8).map((id) => id.slice(0, 64));
+  return { ...refusal, message: refusal.message.slice(0, 512), ruleIds };
 }
