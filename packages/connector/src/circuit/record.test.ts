@@ -49,6 +49,14 @@ test("a reset carries its code", () => {
   expect(read([encodeReset(9)])).toMatchObject({ reset: 9, fault: undefined });
 });
 
+test("a reset may follow an END: its sender gives up on the other direction", () => {
+  expect(read([encodeData(Buffer.from("abc")), encodeEnd(3n), encodeReset(9)])).toMatchObject({
+    ended: true,
+    reset: 9,
+    fault: undefined,
+  });
+});
+
 describe("a direction is not whole", () => {
   test("when its END counts other than what arrived", () => {
     expect(read([encodeData(Buffer.from("abc")), encodeEnd(4n)])).toMatchObject({
@@ -58,6 +66,8 @@ describe("a direction is not whole", () => {
   });
   test("when bytes follow its END", () => {
     expect(read([encodeEnd(0n), Buffer.of(0)])).toMatchObject({ fault: "AFTER_END" });
+    expect(read([encodeEnd(0n), encodeEnd(0n)])).toMatchObject({ fault: "AFTER_END" });
+    expect(read([encodeEnd(0n), encodeReset(9), Buffer.of(2)])).toMatchObject({ fault: "AFTER_END" });
   });
 });
 

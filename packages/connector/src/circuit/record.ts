@@ -2,7 +2,7 @@
  * Records inside a circuit's TLS, after the binding: u8 type, u24 big-endian length (≤ 65,535), payload.
  *
  * A direction is whole only with an END that carries the count of its data bytes (u64 big-endian): a bare close of TLS, which Node
- * reports as a clean end, is a truncation.
+ * reports as a clean end, is a truncation. Behind an END only a RESET may come: who has said all may still give up on what the other end says.
  */
 const recordType = { data: 0, end: 1, reset: 2 };
 
@@ -53,7 +53,8 @@ export function encodeReset(code: number): Buffer {
 export class RecordReader {
   readonly #handler: RecordHandler;
   readonly #short: Buffer = Buffer.alloc(endBytes);
-  #state: "header" | "data" | "end" | "reset" | "ended" = "header";
+  #state: "header" | "data" | "end" | "reset" | "over" = "header";
+  #ended = false;
   /** Bytes of the current header or short payload that arrived. */
   #gathered = 0;
   /** Bytes of the current data record still to come. */
@@ -72,7 +73,7 @@ export class RecordReader {
   push(chunk: Buffer): RecordFault | undefined {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#state === "ended") return "AFTER_END";
+      if (this.#state === "over" || this.#isBehindEnd(chunk.readUInt8(at))) return "AFTER_END";
       if (this.#state === "data") {
         at = this.#data(chunk, at);
         continue;
@@ -82,6 +83,11 @@ export class RecordReader {
       if (fault !== undefined) return fault;
     }
     return undefined;
+  }
+
+  /** Whether a record that begins here has no place behind an END. */
+  #isBehindEnd(type: number): boolean {
+    return this.#ended && this.#state === "header" && this.#gathered === 0 && type !== recordType.reset;
   }
 
   #wanted(): number {
@@ -99,7 +105,7 @@ export class RecordReader {
     this.#gathered = 0;
     if (this.#state === "header") return this.#header();
     if (this.#state === "end") return this.#end();
-    this.#state = "ended";
+    this.#state = "over";
     this.#handler.onReset(this.#short.readUInt32BE(0));
     return undefined;
   }
@@ -135,7 +141,8 @@ export class RecordReader {
 
   #end(): RecordFault | undefined {
     if (this.#short.readBigUInt64BE(0) !== this.#received) return "COUNT_MISMATCH";
-    this.#state = "ended";
+    this.#state = "header";
+    this.#ended = true;
     this.#handler.onEnd();
     return undefined;
   }
