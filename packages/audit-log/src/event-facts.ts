@@ -22,9 +22,18 @@ export function actorFacts({ identity, serial }: Actor): Pick<EventInput, "actor
   return { actorId: identity.id.uri, actorName: recordedName(identity), actorSerial: serial };
 }
 
-/** `Event.actor_name`: by which searches find an identity, whatever its instance. */
+/** `Event.actor_name`: by which searches find an identity, whatever its instance. Routers are numbered like the instances of a service. */
 export function recordedName(identity: Identity): string {
-  return identity.kind === "bus" ? identity.role : identity.name;
+  switch (identity.kind) {
+    case "bus":
+      return identity.role;
+    case "router":
+      return "router";
+    case "admin":
+    case "service":
+    case "workload":
+      return identity.name;
+  }
 }
 
 /** Who decided, and why. */
