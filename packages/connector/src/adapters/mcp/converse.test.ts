@@ -143,6 +143,18 @@ describe("a call that is smuggled past the parser does not reach the server", ()
     expect(world.lines.toServer.map(String).join("")).not.toContain("get-env");
   });
 
+  test("a tools/call without arguments by name, which is on record with what was sent", async () => {
+    const line = '{"jsonrpc":"2.0","id":"p","method":"tools/call","params":{"name":"echo","arguments":["hunter2"]}}\n';
+    expect(await world.transport.sendRaw(line, (answer) => answer.includes('"id":"p"'))).toContain("needs a name");
+    expect(world.events.at(-1)).toMatchObject({
+      kind: "call.refused",
+      tool: "echo",
+      outcome: "denied",
+      errorCode: "PARAMS_INVALID",
+      argumentsSha256: sha256Hex(Buffer.from('["hunter2"]')),
+    });
+  });
+
   test("an id that is in flight, which would take the answer of a list for that of a ping", async () => {
     const slow =
       '{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"trigger-long-running-operation","arguments":{"duration":1,"steps":1}}}\n';

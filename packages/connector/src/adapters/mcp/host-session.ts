@@ -94,13 +94,13 @@ export class HostSession {
 
   #onRequest(request: Request, line: Buffer): void {
     const { id, method } = request;
-    const { toClient } = this.#options;
     if (this.#fromClient.has(idKey(id))) {
-      toClient(errorLine(null, rpcCode.invalidRequest, `Request id ${JSON.stringify(id)} is in use`));
+      this.#reject(request, null, rpcCode.invalidRequest, "ID_IN_USE", `Request id ${JSON.stringify(id)} is in use`);
     } else if (this.#fromClient.size >= maxInFlight) {
-      toClient(errorLine(id, rpcCode.invalidRequest, `${maxInFlight} requests are waiting for their answers`));
+      const message = `${maxInFlight} requests are waiting for their answers`;
+      this.#reject(request, id, rpcCode.invalidRequest, "TOO_MANY_REQUESTS", message);
     } else if (!clientMethods.has(method)) {
-      toClient(errorLine(id, rpcCode.methodNotFound, `Method not found: ${method}`));
+      this.#options.toClient(errorLine(id, rpcCode.methodNotFound, `Method not found: ${method}`));
     } else if (method === "tools/call") {
       this.#onCall(request, line);
     } else {
@@ -108,10 +108,23 @@ export class HostSession {
     }
   }
 
-  #onCall({ id, params, json }: Request, line: Buffer): void {
+  /** A request that does not get as far as policy. A call among them is on record like one that policy refuses. */
+  #reject({ method, params, json }: Request, id: RpcId | null, code: number, errorCode: string, reason: string): void {
+    const { record, toClient } = this.#options;
+    if (method === "tools/call") {
+      const { name, arguments: args } = params;
+      const facts = callFacts(json, typeof name === "string" ? name : "", args, this.#versionOf(params));
+      record({ ...facts, kind: "call.refused", outcome: "denied", errorCode, reason });
+    }
+    toClient(errorLine(id, code, reason));
+  }
+
+  #onCall(request: Request, line: Buffer): void {
+    const { id, params, json } = request;
     const { name, arguments: args } = params;
     if (typeof name !== "string" || (args !== undefined && !isObject(args))) {
-      this.#options.toClient(errorLine(id, rpcCode.invalidParams, "tools/call needs a name, and arguments by name"));
+      const message = "tools/call needs a name, and arguments by name";
+      this.#reject(request, id, rpcCode.invalidParams, "PARAMS_INVALID", message);
       return;
     }
     const version = this.#versionOf(params);
