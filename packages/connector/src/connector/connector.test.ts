@@ -155,6 +155,15 @@ describe("a router that lies", () => {
     expect(world.router.events.some(({ kind }) => kind === "circuit.opened")).toBe(false);
   });
 
+  test("does not end the process by a name as long as a frame takes, which no refusal can repeat", async () => {
+    const nothingElse = { dialerId: "", circuitNonce: Buffer.alloc(0), sliceVersion: 0, decisionId: "", circuitId: "" };
+    const tellHost = () => ({ ...nothingElse, service: "s".repeat(4_090) });
+    world = await connectorWorld({ script: { tellHost } });
+    const [agent, host] = [await world.connector("agent"), await world.connector("host")];
+    await hosted(host);
+    await expect(agent.dial("files")).rejects.toMatchObject({ refusal: { code: "NO_HOST" } });
+  });
+
   test("gets no circuit by letting through whom the host's own policy does not allow", async () => {
     world = await connectorWorld({
       script: { tellHost: () => ({ dialerId: "spiffe://sallyport.local/workload/stranger/1" }) },

@@ -174,7 +174,7 @@ export class Connector implements AsyncDisposable {
     const { service, dialerId, circuitId } = incoming.open;
     const hosting = this.#hostings.get(service);
     if (hosting === undefined || this.#closing.signal.aborted) {
-      incoming.refuse(localRefusal("NO_HOST", `this workload does not host ${service}`));
+      incoming.refuse(localRefusal("NO_HOST", `this workload does not host ${service.slice(0, 64)}`));
       return;
     }
     using room = hosting.reserve();

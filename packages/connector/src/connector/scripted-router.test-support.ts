@@ -172,7 +172,9 @@ export class ScriptedRouter implements AsyncDisposable {
       circuitId,
     };
     const told = { ...truth, ...this.#script.tellHost?.(truth) };
-    const host = [...this.#attached].find(({ hosts }) => hosts.has(told.service));
+    const attached = [...this.#attached];
+    const host =
+      attached.find(({ hosts }) => hosts.has(told.service)) ?? attached.find(({ hosts }) => hosts.has(service));
     const result = await host?.tunnel.openStream(told);
     if (host === undefined || result === undefined || result.kind === "refused") {
       const noHost = { code: "NO_HOST", message: `nobody hosts ${service}`, decisionId, ruleIds: [], sliceVersion };
