@@ -1,3 +1,5 @@
+import { quote } from "./shell.ts";
+
 /** MCP clients whose configuration we know. */
 export type ClientName = "claude-desktop" | "claude-code" | "cursor" | "vscode" | "windsurf" | "generic";
 export const clientNames: readonly ClientName[] = [
@@ -70,9 +72,4 @@ function claudeCodeLine(name: string, { command, args, env }: ServerCommand): st
   return ["claude", "mcp", "add", "--transport", "stdio", name, ...variables, "--", command, ...args]
     .map(quote)
     .join(" ");
-}
-
-/** For a POSIX shell. */
-function quote(word: string): string {
-  return /^[A-Za-z0-9_./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

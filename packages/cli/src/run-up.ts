@@ -1,6 +1,14 @@
-import { startNetwork, type Network, type ProcessEvent, type StartOptions } from "@sallyport/constellation";
-import { resolve } from "node:path";
+import {
+  checkoutDir,
+  startNetwork,
+  type Network,
+  type ProcessEvent,
+  type StartOptions,
+} from "@sallyport/constellation";
+import { existsSync } from "node:fs";
+import { delimiter, join, resolve } from "node:path";
 import type { Context } from "./context.ts";
+import { quote } from "./shell.ts";
 import { defaultStateFolder, keyFolder } from "./state-folder.ts";
 
 export interface RunUpOptions {
@@ -65,7 +73,19 @@ const STEP_WORDS: Readonly<Record<string, string>> = {
   audit: "audit: the record, in ClickHouse",
 };
 
-function textReport({ terminal }: Context): Report {
+/** What to type next, in another terminal. */
+function nextCommands(env: Context["env"]): readonly (readonly [string, string])[] {
+  const inPath = (env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, "sallyport")));
+  const own = join(checkoutDir, "node_modules/.bin");
+  return [
+    ...(inPath || !existsSync(own) ? [] : [["know the command", `export PATH=${quote(own)}:"$PATH"`] as const]),
+    ["say who may reach what", `sallyport policy apply ${quote(join(checkoutDir, "packages/first-light/policy"))}`],
+    ["let a workload in", "sallyport token create demo-agent | sallyport enroll --profile demo-agent"],
+    ["see what is up", "sallyport status"],
+  ];
+}
+
+function textReport({ terminal, env }: Context): Report {
   const { dim, green, yellow, bold } = terminal.noteColors;
   return {
     step: (step, ms) => {
@@ -80,11 +100,7 @@ function textReport({ terminal }: Context): Report {
       terminal.note(
         `\n${bold("Up.")} Router ${bold(routerAddress)}, trust domain ${trustDomain}, state in ${stateDir}\n`,
       );
-      terminal.note(`${dim("  say who may reach what")}   sallyport policy apply <folder>`);
-      terminal.note(
-        `${dim("  let a workload in")}        sallyport token create <workload> | sallyport enroll --profile <workload>`,
-      );
-      terminal.note(`${dim("  see what is up")}           sallyport status`);
+      for (const [what, command] of nextCommands(env)) terminal.note(`  ${dim(what.padEnd(22))}  ${command}`);
       terminal.note(`\n${dim("Ctrl-C ends everything.")}`);
     },
     stopping: () => terminal.note("\nStopping…"),

@@ -53,8 +53,9 @@ export async function readNetworkFile(path: string): Promise<NetworkFile | undef
   } catch (cause) {
     throw new ConstellationError({
       code: "STATE_INVALID",
-      message: `${path} is not a network file of this version`,
-      remedy: "Choose another state folder, or restore this one from a backup.",
+      message: `${path} is damaged, or was made by another version`,
+      remedy:
+        "Restore it from a backup, use the version that made it, or begin anew: choose another folder with --state, or remove this one when nothing in it is needed.",
       cause,
     });
   }

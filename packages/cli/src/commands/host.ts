@@ -47,7 +47,9 @@ Examples:
   $ sallyport host everything --mcp --network none -- node server.js stdio
   $ sallyport host db --tcp 127.0.0.1:5432
 
-The MCP server gets PATH, LANG and a private HOME, nothing else, and no way to this machine's keys. Runs until Ctrl-C.`,
+The MCP server gets PATH, LANG and a private HOME, nothing else, and no way to this machine's keys. Runs until Ctrl-C.
+It is started for each circuit. npx fetches a package each time unless it is installed in this folder: \`npm install\` it first.
+Behind a proxy, pass on what npm needs: --env HTTPS_PROXY --env NODE_EXTRA_CA_CERTS.`,
     )
     .action(async (service: string, command: readonly string[], options: HostOptions) => {
       if ((options.mcp === true) === (options.tcp !== undefined)) {

@@ -4,7 +4,9 @@ import { printable } from "./printable.ts";
 
 /** `sallyport: what happened`, then what to do next, each on its own lines. */
 export function renderFailure({ code, message, remedy, decisionId, facts }: Failure, colors: Colors): string {
-  const lines = [`${colors.red("sallyport:")} ${printable(message, "\n")} ${colors.dim(`(${code})`)}`];
+  const lines = [
+    `${colors.red("sallyport:")} ${printable(withoutDecision(message, decisionId), "\n")} ${colors.dim(`(${code})`)}`,
+  ];
   const { file, line, column, source, ...others } = facts;
   const place = [file, line, column].filter((part) => part !== undefined).join(":");
   if (place !== "" && !message.includes(place)) lines.push(`  ${colors.dim("at")} ${printable(place)}`);
@@ -17,6 +19,11 @@ export function renderFailure({ code, message, remedy, decisionId, facts }: Fail
     );
   if (remedy !== "") lines.push(...remedy.split("\n").map((text) => `  ${colors.dim("next")} ${text}`));
   return lines.join("\n");
+}
+
+/** An MCP client sees nothing but the message, so the decision is in it; here it has a line of its own. */
+function withoutDecision(message: string, decisionId: string): string {
+  return decisionId === "" ? message : message.replace(`, decision ${decisionId})`, ")");
 }
 
 /** The author's own line, and below it where the fault begins. */
