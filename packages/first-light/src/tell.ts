@@ -1,7 +1,8 @@
+import { cast } from "./cast.ts";
 import type { Config } from "./config.ts";
 import { nextCommands } from "./next-commands.ts";
 import { jsonReporter, type Reporter, transcript } from "./reporter.ts";
-import { openStage, welcomeBack } from "./stage.ts";
+import { openStage, reinstate, welcomeBack } from "./stage.ts";
 import { tellStory } from "./story.ts";
 
 const greeting = `Sallyport: a gate that opens only outwards, and only for identities that policy knows.\n\n`;
@@ -33,6 +34,8 @@ export async function tell(config: Config, write: (text: string) => void, signal
     reporter.step(report);
     if (report.kind === "failed") end = "failed";
   }
+  // Who comes next begins as the story did, not with an agent that is cut off.
+  if (config.once) await reinstate(stage.network, cast.demoAgent);
   if (config.once || end === "failed") return end;
   await welcomeBack(stage);
   if (!config.json) write(`\n${nextCommands(config)}`);

@@ -30,12 +30,12 @@ export async function audited({ search, rows, sinceUnixMs, patienceMs = 15_000 }
     if (missing.length > 0) await pause(pollEveryMs);
   }
   const found = events.filter((event) => rows.some((row) => matches(event, row)));
-  return { facts: { rows: rows.length, events: events.length }, lines: found.toReversed().map(lineOf), rows: [] };
+  return { facts: { rows: rows.length, events: events.length }, lines: linesOf(found.toReversed()), rows: [] };
 }
 
 function tellMissing(missing: readonly ExpectedRow[], events: readonly Event[]): string {
   const whats = missing.map(({ what }) => what).join("; ");
-  const near = events.filter(({ kind }) => missing.some(({ fields }) => fields.kind === kind)).map(lineOf);
+  const near = linesOf(events.filter(({ kind }) => missing.some(({ fields }) => fields.kind === kind)));
   return `not on record: ${whats}\n${near.length} of ${events.length} rows come near:\n${near.join("\n")}`;
 }
 
@@ -48,14 +48,26 @@ function matches(event: Event, { fields: { ruleIds = [], argumentsContain = "", 
   );
 }
 
-/** `demo-agent  call.refused  everything/get-env  deny  denied  rule no-environment`. */
-function lineOf(event: Event): string {
-  const target = [event.service, event.tool].filter(Boolean).join("/");
-  const rules = event.ruleIds.length > 0 ? `rule ${event.ruleIds.join(", ")}` : "";
-  const cells = [event.vantage, event.kind, event.actorName, target, event.decision, event.outcome, rules];
-  const widths = [10, 17, 14, 34, 5, 8, 0];
-  return cells
-    .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-    .join(" ")
-    .trimEnd();
+/** `host  call.refused  demo-agent  everything/get-env  denied by no-environment`, in columns. */
+function linesOf(events: readonly Event[]): readonly string[] {
+  const rows = events.map((event) => [event.vantage, event.kind, event.actorName, targetOf(event), resultOf(event)]);
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+function targetOf({ service, tool, argumentsJson }: Event): string {
+  const call = tool === "" ? service : `${service}/${tool}`;
+  return argumentsJson === "" || argumentsJson === "{}" ? call : `${call} ${argumentsJson}`;
+}
+
+function resultOf({ decision, outcome, ruleIds }: Event): string {
+  const rules = ruleIds.length > 0 ? ` by ${ruleIds.join(", ")}` : "";
+  if (decision === "deny") return `denied${rules}`;
+  if (decision === "allow" && outcome === "") return `allowed${rules}`;
+  return `${outcome}${outcome === "ok" ? rules : ""}`;
 }
