@@ -32,13 +32,28 @@ export class PolicyEvents {
     });
   }
 
-  revoked(by: Peer, subject: SubjectKind, reason: string, denyListVersion: number): void {
+  /** `timeUnixMs`: when it was asked for, so that the cause stands before the cuts that it caused. */
+  revoked(
+    by: Peer,
+    {
+      subject,
+      reason,
+      version,
+      timeUnixMs,
+    }: {
+      readonly subject: SubjectKind;
+      readonly reason: string;
+      readonly version: number;
+      readonly timeUnixMs: number;
+    },
+  ): void {
     this.#audit.record({
       kind: "identity.revoked",
+      timeUnixMs,
       ...actorFacts(by),
       reason,
       outcome: "ok",
-      attributes: subjectFacts(subject, denyListVersion),
+      attributes: subjectFacts(subject, version),
     });
   }
 

@@ -21,11 +21,12 @@ export function revoke(
     const { reason } = request;
     if (reason.length > MAX_REASON_CHARACTERS)
       throw limitExceeded("The reason is too long.", `Use at most ${MAX_REASON_CHARACTERS} characters.`, "reason");
-    const { version } = await source.changeDenyList((list) => checkSize(withEntry(list, subject, reason, Date.now())));
+    const timeUnixMs = Date.now();
+    const { version } = await source.changeDenyList((list) => checkSize(withEntry(list, subject, reason, timeUnixMs)));
     const head = await publisher.publish().catch((cause: unknown) => {
       throw notPublished("The revocation is stored", cause);
     });
-    events.revoked(peerOf(call), subject, reason, version);
+    events.revoked(peerOf(call), { subject, reason, version, timeUnixMs });
     return { denyListVersion: version, headSequence: head.sequence };
   };
 }
