@@ -159,7 +159,10 @@ test("an allowed dial without a host is refused with NO_HOST, and so is one whos
   const dialer = await network.connect("agent");
   expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "NO_HOST" } });
   await network.host("shelf", ["files"], { onOpen: () => undefined });
-  expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "NO_HOST" } });
+  const unanswered = await network.dial(dialer, "files");
+  expect(unanswered).toMatchObject({ refusal: { code: "NO_HOST", decisionId: expect.stringMatching(/./) } });
+  const decisionId = unanswered.kind === "refused" ? unanswered.refusal.decisionId : "";
+  expect(network.recorded("circuit.refused").at(-1)).toMatchObject({ decisionId, decision: "allow", outcome: "error" });
 });
 
 test("a host's refusal is passed on as the host's word; a host that drains or is full is passed over", async () => {
@@ -311,6 +314,9 @@ test("a dial that its dialer gives up is taken back from the host", async () => 
   setTimeout(() => giveUp.abort(new Error("no longer")), 50);
   await expect(dialed).rejects.toThrow("no longer");
   await withdrawn.promise;
+  expect(network.recorded("circuit.refused")).toMatchObject([
+    { actorName: "agent", service: "files", decision: "allow", outcome: "cancelled" },
+  ]);
 });
 
 test("when the host's tunnel goes, its circuits end, it is dialed no more, and what it offered is withdrawn", async () => {
@@ -334,7 +340,30 @@ test("an OPEN without a nonce, or beyond the rate, is refused, and the tunnel li
   const bare = { ...openOf("files"), circuitNonce: Buffer.alloc(0) };
   expect(await network.open(dialer, bare)).toMatchObject({ refusal: { code: "PROTOCOL" } });
   expect(await network.dial(dialer, "files")).toMatchObject({ kind: "accepted" });
-  expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "OVERLOADED" } });
+  for (let dials = 0; dials < 3; dials += 1)
+    expect(await network.dial(dialer, "files")).toMatchObject({ refusal: { code: "OVERLOADED" } });
+});
+
+test("an OPEN that is refused before policy is asked is on record, a flood of them as a count", async () => {
+  await using network = await RouterNetwork.start({
+    limits: { openBurstPerTunnel: 1, opensPerSecondPerTunnel: 0.001, recordedRefusalsPerSecond: 1 },
+  });
+  const dialer = await network.connect("agent");
+  const bare = { ...openOf("files"), circuitNonce: Buffer.alloc(0) };
+  await network.open(dialer, bare);
+  for (let dials = 0; dials < 3; dials += 1) await network.dial(dialer, "files");
+  await expect
+    .poll(
+      async () => {
+        await network.dial(dialer, "files");
+        return network.recorded("circuit.refused");
+      },
+      { timeout: 5_000 },
+    )
+    .toMatchObject([
+      { errorCode: "PROTOCOL", actorName: "agent", service: "files", outcome: "error" },
+      { errorCode: "OVERLOADED", attributes: { unrecorded: expect.stringMatching(/^[1-9]\d*$/) } },
+    ]);
 });
 
 test("a draining router refuses new streams, lets open ones end, and then closes its tunnels", async () => {

@@ -102,8 +102,10 @@ export function circuitRefused(facts: {
   /** What the dialer was told. The decision's own code and reason, when there is one, are the record's. */
   readonly refusal: Refusal;
   readonly circuitId: string;
+  /** Refusals that were not recorded since the last one that was, where policy was not asked. */
+  readonly unrecorded?: number;
 }): EventInput {
-  const { peer, service, decision, refusal, circuitId } = facts;
+  const { peer, service, decision, refusal, circuitId, unrecorded = 0 } = facts;
   const denied = decision !== null && decision.decision === "deny";
   return {
     kind: "circuit.refused",
@@ -114,7 +116,10 @@ export function circuitRefused(facts: {
     outcome: denied ? "denied" : "error",
     errorCode: denied ? decision.code : refusal.code,
     reason: denied ? decision.reason : refusal.message,
-    attributes: denied || refusal.decisionId === "" ? {} : { host_decision_id: refusal.decisionId },
+    attributes: {
+      ...(refusal.code === "HOST_REFUSED" ? { host_decision_id: refusal.decisionId } : {}),
+      ...(unrecorded === 0 ? {} : { unrecorded: String(unrecorded) }),
+    },
   };
 }
 

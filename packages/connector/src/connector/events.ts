@@ -93,7 +93,7 @@ export function circuitRefused(circuit: RefusedCircuit, why: ConnectorError): Ev
     hostId: circuit.role === "host" ? circuit.own.identity.id.uri : "",
     circuitId: circuit.role === "host" ? circuit.circuitId : "",
     ...(refusal === undefined ? { reason: why.message } : refusedBy(refusal)),
-    outcome: (refusal === undefined ? deniedCodes.has(why.code) : refusal.decisionId !== "") ? "denied" : "error",
+    outcome: (refusal === undefined ? deniedCodes.has(why.code) : isDenial(refusal)) ? "denied" : "error",
     errorCode: refusal?.code ?? why.code,
   };
 }
@@ -101,8 +101,14 @@ export function circuitRefused(circuit: RefusedCircuit, why: ConnectorError): Ev
 /** What this end refuses by itself, policy or not. */
 const deniedCodes: ReadonlySet<string> = new Set(["PEER_MISMATCH", "PEER_NOT_ALLOWED", "BINDING_MISMATCH"]);
 
-function refusedBy({ message, decisionId, ruleIds, sliceVersion }: Refusal): Partial<EventInput> {
-  return { reason: message, decision: decisionId === "" ? "" : "deny", decisionId, ruleIds, sliceVersion };
+function refusedBy(refusal: Refusal): Partial<EventInput> {
+  const { message, decisionId, ruleIds, sliceVersion } = refusal;
+  return { reason: message, decision: isDenial(refusal) ? "deny" : "", decisionId, ruleIds, sliceVersion };
+}
+
+/** A decision against it. Behind NO_HOST stands one for it. */
+function isDenial({ code, decisionId }: Refusal): boolean {
+  return decisionId !== "" && code !== "NO_HOST";
 }
 
 function claimedActor(dialerId: string): Partial<EventInput> {

@@ -66,7 +66,7 @@ export class Dial {
   }
 
   start(): void {
-    this.#askNext(refusal("NO_HOST", `No host of "${this.service}" is connected to this router.`));
+    this.#askNext(this.#noHost(`No host of "${this.service}" is connected to this router.`));
   }
 
   /** Refuses what was not answered yet, such as when policy changed meanwhile. */
@@ -119,7 +119,7 @@ export class Dial {
           if (elsewhere) this.#askNext(hostRefusal(said));
           else this.#answered(hostRefusal(said));
         }),
-      gone: () => ifAsking(() => this.#askNext(refusal("NO_HOST", `The host of "${this.service}" went away.`))),
+      gone: () => ifAsking(() => this.#askNext(this.#noHost(`The host of "${this.service}" went away.`))),
     };
   }
 
@@ -149,6 +149,12 @@ export class Dial {
     observer.dialOpened(this, circuit);
   }
 
+  /** Policy was asked, and said yes: its decision's id joins what both ends record. */
+  #noHost(message: string): Refusal {
+    const { decisionId, sliceVersion } = this.decision;
+    return { ...refusal("NO_HOST", message), decisionId, sliceVersion };
+  }
+
   #answered(why: Refusal): void {
     this.#phase = { kind: "idle" };
     this.refuse(why);
@@ -156,7 +162,7 @@ export class Dial {
 
   #unanswered(): void {
     this.#takeBack(WireCode.unresponsive);
-    this.#answered(refusal("NO_HOST", `The host of "${this.service}" did not answer in time.`));
+    this.#answered(this.#noHost(`The host of "${this.service}" did not answer in time.`));
   }
 
   #cancelled(): void {

@@ -58,11 +58,15 @@ export class Switchboard implements TunnelOwner, DialObserver {
   readonly #openRates = new WeakMap<RouterTunnel, TokenBucket>();
   readonly #options: SwitchboardOptions;
   readonly #whenIdle = new Set<() => void>();
+  readonly #recordable: TokenBucket;
+  #unrecorded = 0;
   #draining = false;
   #bytesOfEnded = 0;
 
   constructor(options: SwitchboardOptions) {
     this.#options = options;
+    const perSecond = options.limits.recordedRefusalsPerSecond;
+    this.#recordable = new TokenBucket({ perSecond, burst: perSecond });
   }
 
   /** A tunnel whose identity is proven and not denied: from now on changes of policy reach it. */
@@ -83,18 +87,15 @@ export class Switchboard implements TunnelOwner, DialObserver {
         streamId,
         refusal("DRAINING", "This router is going away: open the stream on another tunnel."),
       );
-    if (!this.#mayOpen(tunnel))
-      return tunnel.refuse(
-        streamId,
-        refusal("OVERLOADED", "Too many streams on this tunnel, or too many in a short time."),
-      );
     const { service } = open;
+    if (!this.#mayOpen(tunnel)) {
+      const told = refusal("OVERLOADED", "Too many streams on this tunnel, or too many in a short time.");
+      return this.#refuseUnasked(tunnel, streamId, service, told);
+    }
     if (this.#options.builtIns.owns(service)) return this.#options.builtIns.open(tunnel, streamId, service);
     if (open.circuitNonce.length !== nonceBytes || service.length > maxServiceNameLength) {
-      return tunnel.refuse(
-        streamId,
-        refusal("PROTOCOL", `An OPEN needs a service and a nonce of ${nonceBytes} bytes.`),
-      );
+      const told = refusal("PROTOCOL", `An OPEN needs a service and a nonce of ${nonceBytes} bytes.`);
+      return this.#refuseUnasked(tunnel, streamId, service, told);
     }
     this.#dial(tunnel, streamId, open);
   }
@@ -194,6 +195,20 @@ export class Switchboard implements TunnelOwner, DialObserver {
 
   #mayOpen(tunnel: RouterTunnel): boolean {
     return tunnel.streams < this.#options.limits.maxStreamsPerTunnel && this.#openRates.get(tunnel)?.take() === true;
+  }
+
+  /** Without a decision, and as fast as a workload likes: the record gets some of it, and the count of the rest. */
+  #refuseUnasked(tunnel: RouterTunnel, streamId: number, asked: string, told: Refusal): void {
+    tunnel.refuse(streamId, told);
+    if (!this.#recordable.take()) {
+      this.#unrecorded += 1;
+      return;
+    }
+    const unrecorded = this.#unrecorded;
+    this.#unrecorded = 0;
+    const service = asked.slice(0, maxServiceNameLength);
+    const facts = { peer: tunnel.peer, service, decision: null, refusal: told, circuitId: "", unrecorded };
+    this.#options.record(circuitRefused(facts));
   }
 
   #dial(tunnel: RouterTunnel, streamId: number, open: StreamOpen): void {
