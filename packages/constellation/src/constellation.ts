@@ -10,7 +10,7 @@ import type { KeyFiles } from "./key-files.ts";
 import type { StateLayout } from "./layout.ts";
 import { NatsProcess } from "./nats-process.ts";
 import type { NetworkFile } from "./network-file.ts";
-import { logTail } from "./process-log.ts";
+import { lastWords } from "./process-log.ts";
 import { holderId, serviceNames, type ServiceName } from "./roles.ts";
 import { inherited, serviceEnvironment, type EnvironmentInput } from "./service-environment.ts";
 import { launchService } from "./service-process.ts";
@@ -117,7 +117,7 @@ export class Constellation implements AsyncDisposable {
     const supervised = new SupervisedProcess({
       name,
       launch,
-      logTail: () => logTail(layout.logDir, name),
+      lastWords: () => lastWords(layout.logDir, name),
       onEvent: onProcessEvent,
     });
     this.#processes.set(name, supervised);

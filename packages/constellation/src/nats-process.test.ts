@@ -55,8 +55,8 @@ async function startNats(identity: SvidSource, id: string): Promise<RunningNats>
       path: process.env["PATH"] ?? "",
     }),
   );
-  const logTail = (): Promise<string> => readFile(join(layout.logDir, "nats.log"), "utf8");
-  const running = resources.use(new SupervisedProcess({ name: "nats", launch: () => nats.launch(), logTail }));
+  const lastWords = (): Promise<string> => readFile(join(layout.logDir, "nats.log"), "utf8");
+  const running = resources.use(new SupervisedProcess({ name: "nats", launch: () => nats.launch(), lastWords }));
   await running.ready;
   const kept = resources.move();
   return {

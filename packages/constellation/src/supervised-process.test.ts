@@ -15,7 +15,7 @@ function supervise(script: string, events: ProcessEvent[], stopGraceMs = 200): S
   return new SupervisedProcess({
     name: "test",
     launch: async () => launch(script),
-    logTail: async () => "its last words",
+    lastWords: async () => "its last words",
     onEvent,
     stopGraceMs,
   });
@@ -53,7 +53,7 @@ test("one that never becomes ready fails the start with its last words", async (
   await using supervised = new SupervisedProcess({
     name: "test",
     launch: async () => child(),
-    logTail: async () => "its last words",
+    lastWords: async () => "its last words",
   });
   await expect(supervised.ready).rejects.toMatchObject({
     code: "PROCESS_FAILED",
@@ -66,7 +66,7 @@ test("a command that does not exist fails the start too", async () => {
   await using supervised = new SupervisedProcess({
     name: "test",
     launch: async () => child(),
-    logTail: async () => "",
+    lastWords: async () => "",
   });
   await expect(supervised.ready).rejects.toMatchObject({
     code: "PROCESS_FAILED",

@@ -24,7 +24,7 @@ export interface SupervisedOptions {
   readonly name: string;
   readonly launch: () => Promise<Launch>;
   /** Its last words, for the message when it cannot be started. */
-  readonly logTail: () => Promise<string>;
+  readonly lastWords: () => Promise<string>;
   readonly onEvent?: (event: ProcessEvent) => void;
   /** Between SIGTERM and SIGKILL. Default 5,000. */
   readonly stopGraceMs?: number;
@@ -139,11 +139,11 @@ export class SupervisedProcess implements AsyncDisposable {
   }
 
   async #failure(how: string): Promise<ConstellationError> {
-    const { name, logTail } = this.#options;
+    const { name, lastWords } = this.#options;
     return new ConstellationError({
       code: "PROCESS_FAILED",
-      message: `${name} could not be started: it ${how}\n${await logTail()}`.trimEnd(),
-      remedy: "The lines above are the end of its log; correct what they name and start again.",
+      message: `${name} could not be started: it ${how}\n${await lastWords()}`.trimEnd(),
+      remedy: "Correct what it says and start again. The whole of its log is in the folder `logs` of the state folder.",
     });
   }
 }
