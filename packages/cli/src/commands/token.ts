@@ -1,6 +1,8 @@
 import { Option, type Command } from "commander";
+import type { TokenSummary } from "@sallyport/proto/enrollment";
 import type { Context } from "../context.ts";
 import { parseDuration } from "../duration.ts";
+import { formatAge } from "../render/quantity.ts";
 import { renderTable } from "../render/table.ts";
 import { STATE_FLAG, STATE_HELP } from "./state-flag.ts";
 
@@ -78,9 +80,22 @@ async function listTokens(
     return;
   }
   const now = Date.now();
-  const rows = tokens.map(({ tokenId, workload, redeemedByInstance, expiresAtUnixMs }) => {
-    const unused = expiresAtUnixMs > now ? `unused until ${new Date(expiresAtUnixMs).toISOString()}` : "expired unused";
-    return [tokenId, workload, redeemedByInstance === "" ? unused : `redeemed by ${redeemedByInstance}`];
-  });
-  for (const line of renderTable([["TOKEN", "WORKLOAD", "STATE"], ...rows])) terminal.print(line);
+  const newestFirst = tokens.toSorted((a, b) => b.createdAtUnixMs - a.createdAtUnixMs);
+  const rows = newestFirst.map((token) => [
+    token.tokenId.slice(0, SHORT_ID_CHARACTERS),
+    token.workload,
+    stateOf(token, now),
+    `${formatAge(now - token.createdAtUnixMs)} ago`,
+  ]);
+  const [heads = "", ...lines] = renderTable([["TOKEN", "WORKLOAD", "STATE", "CREATED"], ...rows]);
+  terminal.print(terminal.colors.dim(heads));
+  for (const line of lines) terminal.print(line);
+}
+
+/** Enough to tell tokens apart; `--json` has the whole. */
+const SHORT_ID_CHARACTERS = 8;
+
+function stateOf({ redeemedByInstance, workload, expiresAtUnixMs }: TokenSummary, now: number): string {
+  if (redeemedByInstance !== "") return `redeemed by ${workload}/${redeemedByInstance}`;
+  return expiresAtUnixMs > now ? `unused, ${formatAge(expiresAtUnixMs - now)} left` : "expired unused";
 }

@@ -12,7 +12,7 @@ export function policyRevocations(state: Pick<PolicyState, "freshness" | "denied
         const who = identity.kind === "workload" ? `The workload ${identity.name}` : identity.id.uri;
         const why = entry.reason === "" ? "" : `: ${entry.reason}`;
         throw new EnrollmentError("IDENTITY_REVOKED", `${who} is revoked${why}.`, {
-          remedy: "An administrator can take it off the deny-list.",
+          remedy: "An administrator can take it off the deny-list: sallyport reinstate <name>.",
         });
       }
       const freshness = state.freshness();
