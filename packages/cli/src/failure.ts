@@ -59,6 +59,7 @@ const USAGE = new Set([
   "TARGET_INVALID",
   "LISTEN_NOT_LOOPBACK",
   "PUBLIC_ADDRESS_MISSING",
+  "ADDRESS_INVALID",
   "NAME_INVALID",
   "SUBJECT_INVALID",
   "TTL_OUT_OF_RANGE",
@@ -82,7 +83,7 @@ function exitCodeOf(error: unknown, code: string): ExitCode {
 /** In the words of the command line; the services speak to integrators, of fields. */
 const REMEDIES: Readonly<Record<string, string>> = {
   EADDRINUSE: "Another program listens there: choose another port with --listen; port 0 finds a free one.",
-  EACCES: "This user may not: choose a port above 1023, a folder of your own, or ask who administers this machine.",
+  EACCES: "This user may not: choose a folder of your own, and a port above 1023.",
   ERR_MODULE_NOT_FOUND: "This checkout changed since it was set up: run `node scripts/setup.js` in it.",
   NAME_INVALID: "Choose a name of lower-case letters, digits and inner hyphens, at most 63 characters.",
   SUBJECT_INVALID: "Name a workload as policy does, or give a whole SPIFFE ID, --serial or --issuer.",

@@ -2,6 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -102,6 +103,7 @@ describe("what is wrong is said, with what to do next", () => {
       2,
       /--public-address/,
     ],
+    ["an address that is none", ["up", "--listen", "8443", "--state", "./fresh"], 2, /"8443" is not host:port/],
     ["host without a way to host", ["host", "files"], 2, /--mcp -- <command…>, or --tcp/],
     ["host --mcp without a command", ["host", "files", "--mcp"], 2, /Put it after --/],
     ["revoke without a subject", ["revoke"], 2, /exactly one subject/],
@@ -119,6 +121,19 @@ describe("what is wrong is said, with what to do next", () => {
     const ran = await run(process.execPath, args, { input: args.includes("-") ? "not-a-token\n" : "" });
     expect(ran.stderr).toMatch(words);
     expect({ status: ran.status, stdout: ran.stdout }).toEqual({ status, stdout: "" });
+  });
+
+  test("a router's port that is taken, before anything is made that could not do without it", async () => {
+    const other = createServer().listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const address = other.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const up = ["up", "--listen", `127.0.0.1:${port}`, "--state", "./taken"];
+    const ran = await run(process.execPath, up);
+    other.close();
+    expect(ran.status).toBe(1);
+    expect(ran.stderr).toMatch(/PORT_TAKEN[\s\S]*--listen/);
+    expect(existsSync(join(folder, "taken/network.json"))).toBe(false);
   });
 
   test("an MCP client gets the reason as the answer to its first request", async () => {

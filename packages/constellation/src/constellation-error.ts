@@ -4,6 +4,7 @@ export type ConstellationErrorCode =
   | "STATE_NOT_FOUND"
   | "KEY_MISSING"
   | "PORT_TAKEN"
+  | "ADDRESS_INVALID"
   | "PUBLIC_ADDRESS_MISSING"
   | "NATS_SERVER_MISSING"
   | "PROCESS_FAILED"

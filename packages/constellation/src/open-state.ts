@@ -18,7 +18,9 @@ export async function openState(options: OpenStateOptions): Promise<NetworkFile>
   const { networkFile } = stateLayout(stateDir);
   const found = await readNetworkFile(networkFile);
   if (found === undefined) {
+    checkAddress(routerListen);
     checkReachable(publicAddress ?? routerListen);
+    await checkRouterPort(routerListen, "Choose another with --listen, or leave it out for a free one.");
     return await initState({
       stateDir,
       keyDir,
@@ -27,7 +29,10 @@ export async function openState(options: OpenStateOptions): Promise<NetworkFile>
       ...(publicAddress === undefined ? {} : { publicAddress }),
     });
   }
-  await checkRouterPort(found.routerListen);
+  await checkRouterPort(
+    found.routerListen,
+    "Stop the program that has it; the port cannot change, because enrolled workloads know it.",
+  );
   // Private ports may change: only our own processes know them.
   const network = {
     ...found,
@@ -50,12 +55,22 @@ function checkReachable(publicAddress: string): void {
   });
 }
 
-async function checkRouterPort(routerListen: string): Promise<void> {
+function checkAddress(listen: string): void {
+  const { host, port } = parseHostPort(listen);
+  if (host !== "" && /:\d{1,5}$/.test(listen) && port <= 65_535) return;
+  throw new ConstellationError({
+    code: "ADDRESS_INVALID",
+    message: `"${listen}" is not host:port`,
+    remedy: "Write an address of this machine and a port, such as 127.0.0.1:8443.",
+  });
+}
+
+async function checkRouterPort(routerListen: string, remedy: string): Promise<void> {
   if (await isFree(parseHostPort(routerListen))) return;
   throw new ConstellationError({
     code: "PORT_TAKEN",
-    message: `the router's port ${routerListen} is in use by another program`,
-    remedy: "Stop that program; the port cannot change, because enrolled workloads know it.",
+    message: `the router cannot listen on ${routerListen}: in use, not an address of this machine, or not for this user`,
+    remedy,
   });
 }
 
