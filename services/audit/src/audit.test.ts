@@ -45,7 +45,7 @@ describe("from the bus to the record", () => {
       eventId: crypto.randomUUID(),
       timeUnixMs: 1_700_000_000_123,
       kind: "call.finished",
-      vantage: "host",
+      vantage: "router",
       actorId: hostile,
       actorName: "every-field",
       actorSerial: "ab",
@@ -203,6 +203,12 @@ describe("a block that is not what it says", () => {
       "BLOCK_MISATTRIBUTED",
       "audit.policy",
     );
+  });
+
+  test.each(["router", "policy", "ca", ""])("of a workload that speaks as %j is set aside", async (vantage) => {
+    const mallory = await maker(workloadId(domain, "mallory", "1"));
+    const forged = { kind: "identity.revoked", actorName: "local", vantage };
+    await expectQuarantined(mallory.next([{}, forged]), "BLOCK_MISATTRIBUTED");
   });
 
   test("whose events name an emitter themselves is set aside", async () => {

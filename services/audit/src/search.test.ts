@@ -21,7 +21,7 @@ let admin: ServiceClient<typeof AuditServiceService>;
 beforeAll(async () => {
   parts = owned.use(await AuditParts.start());
   blocks = owned.use(await parts.consume());
-  chain = new BlockMaker(await parts.authority.issue(routerId(domain, "r1")));
+  chain = new BlockMaker(await parts.authority.issue(workloadId(domain, "files-host", "1")));
   const server = owned.use(
     new GrpcServer({
       identity: await parts.authority.source(serviceId(domain, "audit", "1")),
@@ -99,7 +99,7 @@ describe("a search", () => {
       { ...base, timeUnixMs: now - 1, callId: "new", argumentsJson: '{"path":"/tmp/report.txt"}', reason: "größe" },
       ...otherFields.map((field) => ({
         ...base,
-        [field]: "other",
+        [field]: field === "vantage" ? "dialer" : "other",
         timeUnixMs: now - 2,
       })),
       { ...base, kind: "call.started", timeUnixMs: now - 2 },

@@ -37,7 +37,7 @@ export interface RefusedMessage {
 
 /**
  * Decides what a message on `audit.<role>` is. Who emitted its events is said by its signature alone; the stamp must agree, and so must the
- * subject, which the bus lets only one role publish.
+ * subject, which the bus lets only one role publish, and the vantage of each event.
  */
 export function admitBlock(message: BusMessage, bundle: TrustBundle): AdmittedBlock | RefusedMessage {
   let stamped: StampedBlock = StampedBlock.create();
@@ -76,6 +76,11 @@ function admitStamped(
   if (!mayArriveOn(message.subject, signer.identity)) {
     throw new AuditError("BLOCK_MISATTRIBUTED", `A block of ${emitterId} does not belong on ${message.subject}`);
   }
+  const foreign = events.find(({ vantage }) => !isViewOf(vantage, signer.identity));
+  if (foreign !== undefined) {
+    const claimed = JSON.stringify(foreign.vantage.slice(0, 64));
+    throw new AuditError("BLOCK_MISATTRIBUTED", `An event of ${emitterId} gives itself for the view of ${claimed}`);
+  }
   const { epoch, number, previous } = block;
   return {
     kind: "admitted",
@@ -88,6 +93,21 @@ function admitStamped(
     receivedBy: stamped.receivedBy,
     message,
   };
+}
+
+/** Whose view an event is, people read and search by: a workload must not speak as the router, or as one of our services. */
+function isViewOf(vantage: string, signer: Identity): boolean {
+  switch (signer.kind) {
+    case "workload":
+      return vantage === "dialer" || vantage === "host";
+    case "router":
+      return vantage === "router";
+    case "service":
+      return vantage === signer.name;
+    case "admin":
+    case "bus":
+      return false;
+  }
 }
 
 /** Workloads reach the bus through routers only; every other role publishes its own blocks. */

@@ -153,6 +153,11 @@ export function filterOf(filter: Partial<Filter>): Filter {
   return Filter.fromPartial(filter);
 }
 
+function vantageOf({ identity }: Svid): string {
+  if (identity.kind === "workload") return "dialer";
+  return identity.kind === "service" ? identity.name : identity.kind;
+}
+
 /** A chain of blocks in one epoch, made by hand, so that a test can bend it. */
 export class BlockMaker {
   readonly epoch: string;
@@ -175,7 +180,7 @@ export class BlockMaker {
             eventId: crypto.randomUUID(),
             timeUnixMs: Date.now(),
             kind: "tunnel.opened",
-            vantage: "router",
+            vantage: vantageOf(this.#svid),
             ...event,
           }),
         ).finish(),
