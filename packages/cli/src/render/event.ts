@@ -8,18 +8,20 @@ import { formatBytes, formatMs } from "./quantity.ts";
 const MAX_ARGUMENT_CHARACTERS = 60;
 const MAX_REASON_CHARACTERS = 160;
 
-/** Widths before anything is known: time, witness, kind, actor, target. */
-const LEAST_WIDTHS = [12, 6, 13, 10, 20];
+/** Widths where nothing is known before: time, witness, kind, actor, target. Most events fit. */
+const LEAST_WIDTHS = [12, 10, 17, 16, 32];
+const TIME_CHARACTERS = 12;
 
 /** Events as a person reads them: a line each, columns aligned, a heading for each day, and below a refusal its reason and decision. */
 export class EventLines {
-  readonly #columns = new Columns(LEAST_WIDTHS);
+  readonly #columns: Columns;
   readonly #colors: Colors;
   #day = "";
 
   /** @param known events that will be shown, where they are known before: their columns are aligned from the first line on */
   constructor(colors: Colors, known: readonly Event[] = []) {
     this.#colors = colors;
+    this.#columns = new Columns(known.length === 0 ? LEAST_WIDTHS : []);
     for (const event of known) this.#columns.fit(this.#cells(event));
   }
 
@@ -32,7 +34,7 @@ export class EventLines {
     return [
       ...heading,
       this.#columns.line(this.#cells(event)),
-      ...(below === "" ? [] : [dim(`${" ".repeat(LEAST_WIDTHS[0] ?? 0)}  ↳ ${below}`)]),
+      ...(below === "" ? [] : [dim(`${" ".repeat(TIME_CHARACTERS)}  ↳ ${below}`)]),
     ];
   }
 
