@@ -155,7 +155,10 @@ export class Router implements AsyncDisposable {
       return refused("IDENTITY_DENIED", `A ${identity.kind} has no tunnels.`, WireCode.revoked);
     if (this.notAdmittingBecause !== "") return refused("HEAD_STALE", this.notAdmittingBecause, WireCode.internal);
     const entry = state.denied({ identity, ...rest });
-    if (entry !== null) return refused("IDENTITY_DENIED", `On the deny-list: ${entry.reason}`, WireCode.revoked);
+    if (entry !== null) {
+      const why = entry.reason === "" ? "" : `: ${entry.reason}`;
+      return refused("IDENTITY_DENIED", `On the deny-list${why}`, WireCode.revoked);
+    }
     const { tunnels } = this.switchboard;
     let own = 0;
     for (const { peer } of tunnels) if (peer.identity.id.uri === identity.id.uri) own += 1;
