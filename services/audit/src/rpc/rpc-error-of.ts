@@ -8,7 +8,14 @@ export function rpcErrorOf(error: unknown): unknown {
   const { code, message, field, cause } = error;
   switch (code) {
     case "FILTER_INVALID":
-      return new RpcError({ code, status: status.INVALID_ARGUMENT, message, field, cause });
+      return new RpcError({
+        code,
+        status: status.INVALID_ARGUMENT,
+        message,
+        field,
+        remedy: `Correct \`${field}\`, or leave it out.`,
+        cause,
+      });
     case "STORE_UNAVAILABLE":
       return new RpcError({
         code,
@@ -27,7 +34,13 @@ export function rpcErrorOf(error: unknown): unknown {
       });
     case "TAIL_TOO_SLOW":
     case "TAIL_LIMIT_EXCEEDED":
-      return new RpcError({ code, status: status.RESOURCE_EXHAUSTED, message, cause });
+      return new RpcError({
+        code,
+        status: status.RESOURCE_EXHAUSTED,
+        message,
+        remedy: "Narrow the filter, and search for what the tail did not show.",
+        cause,
+      });
     case "STORE_REFUSED":
     case "BLOCK_MISATTRIBUTED":
       return error;

@@ -125,7 +125,9 @@ export class Authority {
 
 function withinLimits(ttlSeconds: number): number {
   if (ttlSeconds < minTtlSeconds || ttlSeconds > maxTtlSeconds) {
-    throw new CaError("TTL_OUT_OF_RANGE", `A certificate lives from ${minTtlSeconds} to ${maxTtlSeconds} seconds.`);
+    throw new CaError("TTL_OUT_OF_RANGE", `A certificate lives from ${minTtlSeconds} to ${maxTtlSeconds} seconds.`, {
+      remedy: "Ask for 0 to get the default.",
+    });
   }
   return ttlSeconds;
 }

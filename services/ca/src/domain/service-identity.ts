@@ -41,5 +41,7 @@ function roleOf(holder: Identity): string | null {
 }
 
 function unknown(holder: Identity, why: string): CaError {
-  return new CaError("BOOTSTRAP_UNKNOWN", `${holder.id.uri} ${why}.`);
+  return new CaError("BOOTSTRAP_UNKNOWN", `${holder.id.uri} ${why}.`, {
+    remedy: "Use the bootstrap credential that `init` made for this process.",
+  });
 }

@@ -18,13 +18,13 @@ function failureOf(error: unknown): unknown {
   const { code, message, remedy } = error;
   switch (code) {
     case "SPIFFE_ID_INVALID":
-      return new RpcError({ code, message, status: status.INVALID_ARGUMENT, field: "spiffe_id" });
+      return new RpcError({ code, message, remedy, status: status.INVALID_ARGUMENT, field: "spiffe_id" });
     case "TTL_OUT_OF_RANGE":
-      return new RpcError({ code, message, status: status.INVALID_ARGUMENT, field: "ttl_seconds" });
+      return new RpcError({ code, message, remedy, status: status.INVALID_ARGUMENT, field: "ttl_seconds" });
     case "REQUEST_ID_INVALID":
-      return new RpcError({ code, message, status: status.INVALID_ARGUMENT, field: "request_id" });
+      return new RpcError({ code, message, remedy, status: status.INVALID_ARGUMENT, field: "request_id" });
     case "BOOTSTRAP_UNKNOWN":
-      return new RpcError({ code, message, status: status.PERMISSION_DENIED });
+      return new RpcError({ code, message, remedy, status: status.PERMISSION_DENIED });
     case "LOG_UNAVAILABLE":
       return new RpcError({ code, message, remedy, status: status.UNAVAILABLE, cause: error });
     case "LOG_CORRUPT":
@@ -35,7 +35,14 @@ function failureOf(error: unknown): unknown {
 
 function identityFailure(error: IdentityError): unknown {
   const { code, message } = error;
-  if (code === "CSR_INVALID") return new RpcError({ code, message, status: status.INVALID_ARGUMENT, field: "csr" });
+  if (code === "CSR_INVALID")
+    return new RpcError({
+      code,
+      message,
+      status: status.INVALID_ARGUMENT,
+      field: "csr",
+      remedy: "Send a PKCS#10 request (RFC 2986) in DER for a P-256 key, signed by that key.",
+    });
   if (code === "PUBLIC_KEY_UNSUPPORTED")
     return new RpcError({ code, message, status: status.INVALID_ARGUMENT, remedy: "Use a P-256 key." });
   return error;

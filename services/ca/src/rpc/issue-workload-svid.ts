@@ -7,6 +7,7 @@ import { answering } from "./failure.ts";
 import { svidResponse } from "./svid-response.ts";
 
 const maxRequestIdBytes = 128;
+const remedy = "Ask for `spiffe://<trust domain>/workload/<name>/<instance>`.";
 
 export function issueWorkloadSvid(authority: Authority): UnaryHandler<IssueWorkloadSvidRequest, IssueSvidResponse> {
   return (request, call) =>
@@ -24,9 +25,10 @@ export function issueWorkloadSvid(authority: Authority): UnaryHandler<IssueWorkl
 
 function workloadIdOf(uri: string, trustDomain: string): SpiffeId {
   const id = readId(uri);
-  if (id.trustDomain !== trustDomain) throw new CaError("SPIFFE_ID_INVALID", `This CA issues for ${trustDomain} only.`);
+  if (id.trustDomain !== trustDomain)
+    throw new CaError("SPIFFE_ID_INVALID", `This CA issues for ${trustDomain} only.`, { remedy });
   if (identityOf(id).kind !== "workload")
-    throw new CaError("SPIFFE_ID_INVALID", "Only the SPIFFE ID of a workload can be issued here.");
+    throw new CaError("SPIFFE_ID_INVALID", "Only the SPIFFE ID of a workload can be issued here.", { remedy });
   return id;
 }
 
@@ -36,13 +38,15 @@ function readId(uri: string): SpiffeId {
     identityOf(id);
     return id;
   } catch (cause) {
-    if (cause instanceof IdentityError) throw new CaError("SPIFFE_ID_INVALID", cause.message, { cause });
+    if (cause instanceof IdentityError) throw new CaError("SPIFFE_ID_INVALID", cause.message, { remedy, cause });
     throw cause;
   }
 }
 
 function checkRequestId(requestId: string): string {
   if (Buffer.byteLength(requestId) > maxRequestIdBytes)
-    throw new CaError("REQUEST_ID_INVALID", `A request id has at most ${maxRequestIdBytes} bytes.`);
+    throw new CaError("REQUEST_ID_INVALID", `A request id has at most ${maxRequestIdBytes} bytes.`, {
+      remedy: "Send a shorter one, or none.",
+    });
   return requestId;
 }
