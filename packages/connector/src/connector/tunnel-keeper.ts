@@ -42,6 +42,8 @@ type State =
 const alpn = "sallyport/1";
 const software = "sallyport/0.1.0";
 const helloTimeoutMs = 5_000;
+/** Whoever is cut off comes back by a person's decision, and each attempt is an event on record. */
+const turnedAwayMaxMs = 60_000;
 
 export class TunnelKeeper implements AsyncDisposable {
   readonly #options: TunnelKeeperOptions;
@@ -109,7 +111,8 @@ export class TunnelKeeper implements AsyncDisposable {
       if (open === undefined) {
         failures += 1;
         this.#tellWaitersOfRevocation();
-        await backOff(failures, signal).catch(() => undefined);
+        const pause = isTurnedAway(this.#lastFailure) ? { maxMs: turnedAwayMaxMs } : {};
+        await backOff(failures, signal, pause).catch(() => undefined);
         continue;
       }
       failures = 0;
