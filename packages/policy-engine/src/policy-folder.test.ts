@@ -45,7 +45,7 @@ describe("readPolicyFolder", () => {
     [
       "a misspelt member",
       { "policy.json": '{"workloads":[{"name":"a","role":["r"]}]}', "a.cedar": "" },
-      /workloads.0 has the unknown member "role"/,
+      /policy.json: workloads.0 has the unknown member "role"/,
     ],
     [
       "a role that is no string",

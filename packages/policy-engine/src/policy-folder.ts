@@ -105,5 +105,13 @@ class Shape {
 }
 
 function invalid(message: string, field?: string): PolicyError {
-  return new PolicyError("FOLDER_INVALID", message, field === undefined ? {} : { field });
+  if (field === undefined)
+    return new PolicyError("FOLDER_INVALID", message, {
+      remedy: `A policy folder holds ${NAMES_FILE} and at least one .cedar file.`,
+    });
+  const at = field.startsWith(NAMES_FILE) ? message : `${NAMES_FILE}: ${message}`;
+  return new PolicyError("FOLDER_INVALID", at, {
+    field,
+    remedy: `Correct that in ${NAMES_FILE}; nothing was changed.`,
+  });
 }
