@@ -17,6 +17,7 @@ import type { TestAuthority } from "@sallyport/testing";
 export class TestPolicy {
   readonly #authority: TestAuthority;
   readonly #svid: Svid;
+  readonly #protocol: "mcp" | "tcp";
   readonly #listeners = new Set<() => void>();
   #slices: ReadonlyMap<string, Slice> = new Map();
   #denyList: DenyList = { version: 1, entries: [] };
@@ -25,13 +26,16 @@ export class TestPolicy {
   #head: SignedEnvelope | undefined;
   #current: PolicyState | undefined;
 
-  private constructor(authority: TestAuthority, svid: Svid) {
+  private constructor(authority: TestAuthority, svid: Svid, protocol: "mcp" | "tcp") {
     this.#authority = authority;
     this.#svid = svid;
+    this.#protocol = protocol;
   }
 
-  static async create(authority: TestAuthority, cedar: string): Promise<TestPolicy> {
-    const policy = new TestPolicy(authority, await authority.issue(serviceId(authority.trustDomain, "policy", "1")));
+  /** @param protocol what every service speaks */
+  static async create(authority: TestAuthority, cedar: string, protocol: "mcp" | "tcp" = "tcp"): Promise<TestPolicy> {
+    const svid = await authority.issue(serviceId(authority.trustDomain, "policy", "1"));
+    const policy = new TestPolicy(authority, svid, protocol);
     policy.apply(cedar);
     return policy;
   }
@@ -39,7 +43,7 @@ export class TestPolicy {
   apply(cedar: string): void {
     this.#version += 1;
     const previous = { slices: this.#slices, version: this.#version, denyListVersion: this.#denyList.version };
-    this.#slices = compilePolicy(documentOf(cedar), previous).slices;
+    this.#slices = compilePolicy(documentOf(cedar, this.#protocol), previous).slices;
     this.#publish();
   }
 
@@ -107,10 +111,10 @@ export const reachRules: string = `
 @id("host-hosts-shell") permit (principal == Sallyport::Workload::"host", action == Sallyport::Action::"host", resource == Sallyport::Service::"shell");
 `;
 
-function documentOf(cedar: string): PolicyDocument {
+function documentOf(cedar: string, protocol: string): PolicyDocument {
   return {
     cedarFiles: { "main.cedar": cedar },
     workloads: ["agent", "host", "stranger"].map((name) => ({ name, roles: [] })),
-    services: ["files", "shell"].map((name) => ({ name, protocol: "mcp", description: "" })),
+    services: ["files", "shell"].map((name) => ({ name, protocol, description: "" })),
   };
 }

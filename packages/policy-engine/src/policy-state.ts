@@ -106,6 +106,12 @@ export class PolicyState {
     return new Set(names.filter((name) => ready.slice.isVisible(ready.workload, name)));
   }
 
+  /** What policy says the service speaks, `mcp` or `tcp`; undefined while its slice is not here. */
+  protocolOf(service: string): string | undefined {
+    const found = this.#snapshot.slice(service);
+    return found.kind === "found" ? found.slice.slice.protocol : undefined;
+  }
+
   /** Calls back after each envelope that changed something. The answer ends the subscription. */
   onChange(listener: (change: PolicyChange) => void): () => void {
     this.#listeners.add(listener);

@@ -23,10 +23,10 @@ export interface ConnectorWorld extends AsyncDisposable {
 }
 
 export async function connectorWorld(
-  options: { readonly script?: RouterScript; readonly rules?: string } = {},
+  options: { readonly script?: RouterScript; readonly rules?: string; readonly protocol?: "mcp" | "tcp" } = {},
 ): Promise<ConnectorWorld> {
   const authority = await createTestAuthority();
-  const policy = await TestPolicy.create(authority, reachRules + (options.rules ?? ""));
+  const policy = await TestPolicy.create(authority, reachRules + (options.rules ?? ""), options.protocol);
   const router = await ScriptedRouter.start(authority, policy, options.script);
   const root = await mkdtemp(join(tmpdir(), "connector-test-"));
   const folders: BaseFolders = {

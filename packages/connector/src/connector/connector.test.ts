@@ -54,6 +54,21 @@ test("a workload dials a service that another hosts, and both put their view on 
   });
 });
 
+describe("a host that offers another protocol than policy names", () => {
+  test("is told so, and takes no circuit: what policy allows inside one would not be enforced", async () => {
+    world = await connectorWorld();
+    const [agent, host] = [await world.connector("agent"), await world.connector("host")];
+    const taken: Circuit[] = [];
+    const hosting = host.host("files", "mcp", (circuit) => taken.push(circuit));
+    await expect(hosting.ready).rejects.toMatchObject({
+      code: "HOST_REFUSED",
+      message: expect.stringContaining("policy says that files speaks tcp, and this host offers mcp"),
+    });
+    await expect(agent.dial("files")).rejects.toMatchObject({ code: "DIAL_REFUSED" });
+    expect(taken).toHaveLength(0);
+  });
+});
+
 describe("a refusal says why", () => {
   test("a dial that policy does not allow carries the decision", async () => {
     world = await connectorWorld();

@@ -55,6 +55,7 @@ export class Connector implements AsyncDisposable {
   readonly #watch: CircuitWatch;
   readonly #hostings: Map<string, Hosting>;
   readonly #closing: AbortController = new AbortController();
+  readonly #forgetPolicy: () => void;
   #closed: Promise<void> | undefined;
 
   private constructor(options: ConnectorOptions, uplink: Uplink, audit: AuditEmitter, hostings: Map<string, Hosting>) {
@@ -65,6 +66,9 @@ export class Connector implements AsyncDisposable {
     this.#hostings = hostings;
     this.#server = createMtlsServer({ identity: uplink.identity, alpn: [circuitAlpn], clientCertificate: "required" });
     this.#watch = new CircuitWatch(uplink.policy, uplink.identity);
+    this.#forgetPolicy = uplink.policy.onChange(() => {
+      for (const hosting of hostings.values()) this.#learnProtocol(hosting);
+    });
   }
 
   /** Throws PROFILE_EXPIRED, ROUTER_UNREACHABLE. */
@@ -148,6 +152,7 @@ export class Connector implements AsyncDisposable {
     const hosting = new Hosting(service, protocol, onCircuit, () => this.#withdraw(service), options.maxCircuits ?? 64);
     this.#hostings.set(service, hosting);
     this.#uplink.want(service);
+    this.#learnProtocol(hosting);
     // Without a tunnel just now, the next one announces it.
     if (this.#uplink.open !== undefined) announce(this.#uplink.open, service);
     return hosting;
@@ -165,6 +170,7 @@ export class Connector implements AsyncDisposable {
     for (const circuit of circuits) circuit.destroy();
     await Promise.all(circuits.map((circuit) => circuit.closedBy));
     this.#watch[Symbol.dispose]();
+    this.#forgetPolicy();
     await this.#audit[Symbol.asyncDispose]();
     await this.#uplink[Symbol.asyncDispose]();
     await this.#server[Symbol.asyncDispose]();
@@ -183,7 +189,7 @@ export class Connector implements AsyncDisposable {
       return;
     }
     try {
-      const circuit = await takeIncoming(incoming, this.policy, this.#server, this.#closing.signal);
+      const circuit = await takeIncoming(incoming, hosting, this.policy, this.#server, this.#closing.signal);
       this.#adopt(circuit, hosting.protocol);
       hosting.take(circuit);
     } catch (error) {
@@ -203,6 +209,12 @@ export class Connector implements AsyncDisposable {
     this.record(circuitOpened(circuit, own, protocol));
     void circuit.closedBy.then((end) => this.record(circuitClosed(circuit, own, protocol, end)));
     this.#watch.add(circuit);
+  }
+
+  /** Its slice may be here, or come. */
+  #learnProtocol(hosting: Hosting): void {
+    const protocol = this.policy.protocolOf(hosting.service);
+    if (protocol !== undefined) hosting.learn(protocol);
   }
 
   #withdraw(service: string): void {

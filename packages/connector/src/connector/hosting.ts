@@ -22,6 +22,8 @@ export class Hosting implements AsyncDisposable {
   #pending = 0;
   readonly #first: PromiseWithResolvers<void> = Promise.withResolvers();
   #status: HostingStatus = { kind: "announcing" };
+  #accepted = false;
+  #protocolInPolicy: string | undefined;
 
   constructor(
     service: string,
@@ -38,7 +40,10 @@ export class Hosting implements AsyncDisposable {
     this.#first.promise.catch(() => undefined);
   }
 
-  /** Resolves when a router first takes the offer; rejects with HOST_REFUSED when it first refuses. The offer stands either way. */
+  /**
+   * Resolves when a router first takes the offer and policy says that the service speaks `protocol`; rejects with HOST_REFUSED when either
+   * first says otherwise. The offer stands either way.
+   */
   get ready(): Promise<void> {
     return this.#first.promise;
   }
@@ -53,18 +58,45 @@ export class Hosting implements AsyncDisposable {
 
   /** Takes the router's answer. */
   answer(result: HostResult): void {
-    if (result.accepted) {
+    this.#accepted = result.accepted;
+    if (result.accepted) this.#judge();
+    else this.#refuse(result.refusal ?? unexplained);
+  }
+
+  /** Takes what policy says that the service speaks. */
+  learn(protocolInPolicy: string): void {
+    if (this.#protocolInPolicy === protocolInPolicy) return;
+    this.#protocolInPolicy = protocolInPolicy;
+    this.#judge();
+  }
+
+  /**
+   * Why this host must not serve the service; undefined while nothing speaks against it. What is enforced inside a circuit depends on the
+   * protocol: tools of a service that is hosted as plain TCP would be everybody's.
+   */
+  get protocolRefusal(): Refusal | undefined {
+    if (this.#protocolInPolicy === undefined || this.#protocolInPolicy === this.protocol) return undefined;
+    const message = `policy says that ${this.service} speaks ${this.#protocolInPolicy}, and this host offers ${this.protocol}`;
+    return { ...unexplained, message };
+  }
+
+  #judge(): void {
+    const refusal = this.protocolRefusal;
+    if (refusal !== undefined) this.#refuse(refusal);
+    else if (this.#accepted && this.#protocolInPolicy !== undefined) {
       this.#status = { kind: "hosted" };
       this.#first.resolve();
-      return;
     }
-    const refusal = result.refusal ?? unexplained;
+  }
+
+  #refuse(refusal: Refusal): void {
     this.#status = { kind: "refused", refusal };
     this.#first.reject(refusalError("HOST_REFUSED", `Hosting ${this.service} is refused`, refusal));
   }
 
   /** The tunnel is gone; the next one announces again. */
   lost(): void {
+    this.#accepted = false;
     this.#status = { kind: "announcing" };
   }
 

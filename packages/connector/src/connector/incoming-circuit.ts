@@ -7,15 +7,17 @@ import type { Circuit } from "../circuit/circuit.ts";
 import { openHostEnd } from "../circuit/open-circuit.ts";
 import { decidePeerSoon } from "../circuit/peer-check.ts";
 import { refusalError } from "../errors.ts";
+import type { Hosting } from "./hosting.ts";
 
 export const nonceBytes: number = 16;
 
 /**
  * The host's answer to a stream that a router offers. Policy is asked about the dialer that the router names before anything is accepted,
- * and about the one that the handshake proves after it. Throws whatever kept the circuit from being.
+ * and about the one that the handshake proves after it; a host that offers another protocol than policy names takes nobody. Throws whatever kept the circuit from being.
  */
 export async function takeIncoming(
   incoming: IncomingStream,
+  hosting: Hosting,
   policy: PolicyState,
   server: MtlsServer,
   signal: AbortSignal,
@@ -35,6 +37,8 @@ export async function takeIncoming(
   const principal = { identity: claimed, serial: "", issuers: [] };
   const decision = await decidePeerSoon(policy, "dialer", principal, service, sliceVersion, stops);
   if (decision.decision === "deny") throw refuse(incoming, hostRefusal(decision));
+  hosting.learn(policy.protocolOf(service) ?? "nothing");
+  if (hosting.protocolRefusal !== undefined) throw refuse(incoming, hosting.protocolRefusal);
   const carrier = incoming.accept({ circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" });
   const plan = {
     service,

@@ -69,7 +69,7 @@ function dial(connector: Connector): { readonly pipes: Pipes; readonly end: Prom
 
 describe("sallyport mcp", () => {
   test("speaks with a dark server, ends when its client does, and both sides have the call on record", async () => {
-    world = await connectorWorld({ rules: toolRules });
+    world = await connectorWorld({ rules: toolRules, protocol: "mcp" });
     const [agent, host] = [await world.connector("agent"), await world.connector("host")];
     await hosted(host);
     const { pipes, end } = dial(agent);
@@ -92,7 +92,7 @@ describe("sallyport mcp", () => {
   });
 
   test("answers the first request of a refused client with the reason and the decision, and then ends", async () => {
-    world = await connectorWorld();
+    world = await connectorWorld({ protocol: "mcp" });
     const stranger = await world.connector("stranger");
     const { pipes, end } = dial(stranger);
     pipes.send(initialize);
@@ -109,7 +109,7 @@ describe("sallyport mcp", () => {
   });
 
   test("answers a client that probes for the newer revision first, and its handshake after that", async () => {
-    world = await connectorWorld();
+    world = await connectorWorld({ protocol: "mcp" });
     const { pipes, end } = dial(await world.connector("stranger"));
     pipes.send({ jsonrpc: "2.0", id: 7, method: "server/discover", params: {} });
     expect(await pipes.answer(7)).toMatchObject({ error: { code: -31_403 } });
@@ -119,7 +119,7 @@ describe("sallyport mcp", () => {
   });
 
   test("tells a client whose service nobody hosts that it is so", async () => {
-    world = await connectorWorld();
+    world = await connectorWorld({ protocol: "mcp" });
     const { pipes, end } = dial(await world.connector("agent"));
     pipes.send(initialize);
     expect(await pipes.answer(0)).toMatchObject({ error: { message: expect.stringContaining("nobody hosts files") } });
@@ -127,14 +127,14 @@ describe("sallyport mcp", () => {
   });
 
   test("ends for a refused client that says nothing and goes away", async () => {
-    world = await connectorWorld();
+    world = await connectorWorld({ protocol: "mcp" });
     const { pipes, end } = dial(await world.connector("stranger"));
     pipes.stdin.end();
     expect((await end).kind).toBe("refused");
   });
 
   test("answers what waits when a revocation cuts the circuit", async () => {
-    world = await connectorWorld({ rules: toolRules });
+    world = await connectorWorld({ rules: toolRules, protocol: "mcp" });
     const [agent, host] = [await world.connector("agent"), await world.connector("host")];
     await hosted(host);
     const { pipes, end } = dial(agent);
@@ -159,7 +159,7 @@ describe("sallyport mcp", () => {
 });
 
 test("a host that is closed ends its servers' processes", async () => {
-  world = await connectorWorld({ rules: toolRules });
+  world = await connectorWorld({ rules: toolRules, protocol: "mcp" });
   const [agent, host] = [await world.connector("agent"), await world.connector("host")];
   const pids: number[] = [];
   const hosting = await hostMcp({
@@ -180,7 +180,7 @@ test("a host that is closed ends its servers' processes", async () => {
 });
 
 test("a command that is not there is told before anything is announced", async () => {
-  world = await connectorWorld();
+  world = await connectorWorld({ protocol: "mcp" });
   const host = await world.connector("host");
   await expect(hostMcp({ connector: host, service: "files", command: "no-such-server" })).rejects.toMatchObject({
     code: "COMMAND_NOT_FOUND",
