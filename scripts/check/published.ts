@@ -19,6 +19,6 @@ export const published: Gate = {
 };
 
 async function packedFiles(folder: string): Promise<number> {
-  const ran = await runTool("npm", ["pack", "--dry-run"], join(root, folder));
-  return Number(/total files:\s*(\d+)/.exec(ran.output)?.[1] ?? 0);
+  const ran = await runTool("npm", ["pack", "--dry-run", "--json"], join(root, folder));
+  return ran.output.match(/^\s*"path":/gm)?.length ?? 0;
 }

@@ -1,4 +1,5 @@
 /** The record as an analyst reads it: what happened on a whole constellation, read back by search. */
+import { inspect } from "node:util";
 import { Agent, cast, createToken, enroll, services, throughSallyport, type Stage } from "@sallyport/first-light";
 import { type Event, Filter } from "@sallyport/proto/audit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -59,7 +60,7 @@ async function calls(): Promise<void> {
   await agent.call("get-sum", { a: 19, b: 23 });
   const { text, meta } = await agent.call("get-sum", { a: 1_900, b: 23 });
   shown.push(text, JSON.stringify(meta));
-  for (const tool of ["get-env", "no-such-tool"]) shown.push(await agent.call(tool, {}).then(String, refusalText));
+  for (const tool of ["get-env", "no-such-tool"]) shown.push(await agent.call(tool, {}).then(String, inspect));
 }
 
 async function strangers(): Promise<void> {
@@ -80,10 +81,6 @@ async function cut(): Promise<void> {
   await Promise.race([flowing.promise, call]);
   await stage.sallyport.succeed(["revoke", cast.demoAgent, "--reason", "drill"]);
   await call.catch(() => undefined);
-}
-
-function refusalText(error: unknown): string {
-  return error instanceof Error ? JSON.stringify({ ...error }) : String(error);
 }
 
 /** What the router and the host put on record of the circuit that was cut; its dialer has no tunnel left to tell. */

@@ -171,11 +171,11 @@ describe("a search", () => {
   });
 
   test("is answered while blocks pour in", async () => {
+    let searches = 0;
     const pouring = (async () => {
-      for (let count = 0; count < 60; count += 1)
+      for (let count = 0; count < 60 || searches <= 3; count += 1)
         await parts.publish(chain.next(Array.from({ length: 200 }, () => ({ actorName: "pouring" }))));
     })();
-    let searches = 0;
     const done = pouring.then(() => "done");
     while (
       (await Promise.race([done, admin.search({ filter: filterOf({ kind: "tunnel.opened" }), limit: 100 })])) !== "done"
