@@ -1,9 +1,19 @@
 import { Connector, hostMcp, hostTcp, type Hosting } from "@sallyport/connector";
-import type { HostOptions } from "./commands/host.ts";
 import { connectorLog } from "./connector-log.ts";
 import type { Context } from "./context.ts";
 import { chooseProfile } from "./profile-choice.ts";
 import { untilStopped } from "./until-stopped.ts";
+
+export interface HostOptions {
+  readonly profile?: string;
+  readonly mcp?: boolean;
+  readonly tcp?: string;
+  readonly network: "none" | "host";
+  readonly env: readonly string[];
+  readonly writable: readonly string[];
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
 
 /** Hosts until the signal. A first refusal ends it with the refusal; later ones are waited out, since policy can change. */
 export async function runHost(

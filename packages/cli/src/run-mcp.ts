@@ -1,9 +1,13 @@
 import { answerFirstRequest, Connector, ConnectorError, dialStdio } from "@sallyport/connector";
-import type { McpOptions } from "./commands/mcp.ts";
 import { connectorLog } from "./connector-log.ts";
 import type { Context } from "./context.ts";
 import { failureOf } from "./failure.ts";
 import { chooseProfile } from "./profile-choice.ts";
+
+export interface McpOptions {
+  readonly profile?: string;
+  readonly verbose?: boolean;
+}
 
 /**
  * MCP between a client on standard input and output and a dark server. A client shows its user MCP errors and hides exit statuses,

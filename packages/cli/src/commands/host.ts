@@ -1,17 +1,7 @@
 import { Option, type Command } from "commander";
 import type { Context } from "../context.ts";
 import { CliError } from "../cli-error.ts";
-
-export interface HostOptions {
-  readonly profile?: string;
-  readonly mcp?: boolean;
-  readonly tcp?: string;
-  readonly network: "none" | "host";
-  readonly env: readonly string[];
-  readonly writable: readonly string[];
-  readonly verbose?: boolean;
-  readonly json?: boolean;
-}
+import type { HostOptions } from "../run-host.ts";
 
 const collect = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
 

@@ -1,11 +1,7 @@
 import { Option, type Command } from "commander";
 import type { Context } from "../context.ts";
 import { clientNames } from "../mcp-client.ts";
-
-export interface McpOptions {
-  readonly profile?: string;
-  readonly verbose?: boolean;
-}
+import type { McpOptions } from "../run-mcp.ts";
 
 interface McpConfigOptions {
   readonly client: string;

@@ -60,14 +60,19 @@ function linesOf(events: readonly Event[]): readonly string[] {
   );
 }
 
-function targetOf({ service, tool, argumentsJson }: Event): string {
+function targetOf({ service, tool, argumentsJson, attributes }: Event): string {
+  if (service === "")
+    return (
+      attributes["subject"] ?? (attributes["workload"] === undefined ? "" : `a token for ${attributes["workload"]}`)
+    );
   const call = tool === "" ? service : `${service}/${tool}`;
   return argumentsJson === "" || argumentsJson === "{}" ? call : `${call} ${argumentsJson}`;
 }
 
-function resultOf({ decision, outcome, ruleIds }: Event): string {
+function resultOf({ decision, outcome, ruleIds, errorCode }: Event): string {
   const rules = ruleIds.length > 0 ? ` by ${ruleIds.join(", ")}` : "";
   if (decision === "deny") return `denied${rules}`;
   if (decision === "allow" && outcome === "") return `allowed${rules}`;
+  if (outcome === "denied" && errorCode !== "") return `denied: ${errorCode}`;
   return `${outcome}${outcome === "ok" ? rules : ""}`;
 }
