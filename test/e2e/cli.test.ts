@@ -6,6 +6,7 @@ import { createConnection, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isRunning } from "../network/is-running.ts";
 import { temporaryHome, type TemporaryHome } from "../network/temporary-home.ts";
 import { launcher } from "../network/test-stage.ts";
 
@@ -247,7 +248,7 @@ test("Ctrl-C ends the network: status 0, no process left, and the next command s
   // Under an older Node the terminal's Ctrl-C arrives twice: once by itself, once by way of the launcher.
   up.kill("SIGINT");
   expect(await end(up)).toBe(0);
-  for (const [name, pid] of Object.entries(network.pids)) expect(() => process.kill(pid, 0), name).toThrow();
+  for (const [name, pid] of Object.entries(network.pids)) expect(isRunning(pid), name).toBe(false);
   const { status, stderr } = await run(["status", "--state", home.stateDir]);
   expect(status).toBe(4);
   expect(stderr).toContain("sallyport up");
@@ -256,19 +257,11 @@ test("Ctrl-C ends the network: status 0, no process left, and the next command s
 test("a network whose `up` was killed leaves no process behind, and starts again", async () => {
   const killed = await stay<Up>(["up", "--json", "--state", join(home.folder, "killed")]);
   killed.child.kill("SIGKILL");
-  await waitFor(async () => Object.values(killed.first.pids).every((pid) => !isAlive(pid)));
+  await waitFor(async () => Object.values(killed.first.pids).every((pid) => !isRunning(pid)));
   const again = await stay<Up>(["up", "--json", "--state", join(home.folder, "killed")]);
   expect(again.first.routerAddress).toBe(killed.first.routerAddress);
   expect(await end(again.child)).toBe(0);
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
 
 async function waitFor(probe: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 20_000;

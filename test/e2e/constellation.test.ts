@@ -16,6 +16,7 @@ import {
   type StartOptions,
 } from "@sallyport/constellation";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { isRunning } from "../network/is-running.ts";
 import { temporaryHome } from "../network/temporary-home.ts";
 
 const START_TIMEOUT_MS = 60_000;
@@ -137,7 +138,7 @@ test("a network starts again where it was: same root, same router port, no proce
     pids: Object.values(network.pids),
   };
   await network.stop();
-  for (const pid of before.pids) expect(() => process.kill(pid, 0), `process ${pid}`).toThrow();
+  for (const pid of before.pids) expect(isRunning(pid), `process ${pid}`).toBe(false);
   expect(await currentStateDir(first.options.env)).toBeUndefined();
 
   const { ports } = await networkFile(first);
@@ -166,7 +167,7 @@ test("a service that cannot start says why, and nothing is left running", async 
   expect(String(failure)).toContain("bootstrap credential");
   const pids = broken.events.flatMap((event) => (event.kind === "started" ? [event.pid] : []));
   expect(pids.length).toBeGreaterThan(3);
-  for (const pid of pids) expect(() => process.kill(pid, 0), `process ${pid}`).toThrow();
+  for (const pid of pids) expect(isRunning(pid), `process ${pid}`).toBe(false);
 });
 
 test.each(["ca", "nats"])("a start that is given up once %s is ready leaves nothing running", async (name) => {
@@ -177,7 +178,7 @@ test.each(["ca", "nats"])("a start that is given up once %s is ready leaves noth
   };
   await expect(startNetwork({ ...given.options, signal: stop.signal, onProgress })).rejects.toThrow("given up");
   const pids = given.events.flatMap((event) => (event.kind === "started" ? [event.pid] : []));
-  for (const pid of pids) expect(() => process.kill(pid, 0), `process ${pid}`).toThrow();
+  for (const pid of pids) expect(isRunning(pid), `process ${pid}`).toBe(false);
   await using _again = await startNetwork(given.options);
 });
 

@@ -5,6 +5,7 @@ import { access, cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { surveySockets } from "@sallyport/first-light";
 import { beforeAll, expect, test } from "vitest";
+import { isRunning } from "../network/is-running.ts";
 import { checkout, storyFolder } from "../network/test-stage.ts";
 import { type TemporaryHome, temporaryHome } from "../network/temporary-home.ts";
 
@@ -49,13 +50,7 @@ test("without --once it stays up, prints commands with absolute paths, and Ctrl-
   expect(processes.length).toBeGreaterThan(8);
   process.kill(-pid, "SIGINT");
   expect(await status).toBe(0);
-  const left = processes.filter((each) => {
-    try {
-      return process.kill(each.pid, 0);
-    } catch {
-      return false;
-    }
-  });
+  const left = processes.filter(({ pid: each }) => isRunning(each));
   expect(left.map(({ command }) => command)).toEqual([]);
 });
 

@@ -33,11 +33,15 @@ export function parseProcessMark(json: string): ProcessMark | null {
   }
 }
 
-/** Field 22 of proc_pid_stat(5), counted after the command's name, which may hold any character but ends at the last `)`. */
+/**
+ * Field 22 of proc_pid_stat(5), counted after the command's name, which may hold any character but ends at the last `)`.
+ * Empty for a zombie: it has ended, and waits for a parent that may never ask.
+ */
 function processStart(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (fields[0] === "Z") return "";
     return `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()}:${fields[19] ?? ""}`;
   } catch {
     return "";
