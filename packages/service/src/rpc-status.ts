@@ -35,7 +35,8 @@ export function rpcErrorOf(error: GrpcError): RpcError {
   return new RpcError({
     code: detail?.code ?? status[error.code] ?? "UNKNOWN",
     status: error.code,
-    message: error.details,
+    // The library's own text for this tells of its load balancer.
+    message: detail === undefined && error.code === status.DEADLINE_EXCEEDED ? "no answer in time" : error.details,
     ...(detail === undefined
       ? {}
       : { field: detail.field, remedy: detail.remedy, decisionId: detail.decisionId, metadata: detail.metadata }),
