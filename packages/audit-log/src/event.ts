@@ -1,3 +1,4 @@
+import { v7 as uuidV7 } from "uuid";
 import { Event } from "@sallyport/proto/audit";
 import { cutText } from "./cut-text.ts";
 import {
@@ -8,7 +9,6 @@ import {
   MAX_RULE_IDS,
   MAX_TEXT_BYTES,
 } from "./limits.ts";
-import { uuidV7 } from "./uuid-v7.ts";
 
 /** What a caller of {@link AuditEmitter.record} tells; everything but the kind has a default. */
 export type EventInput = Partial<Event> & { readonly kind: string };
@@ -60,7 +60,7 @@ export const COUNT_FIELDS: readonly FieldOf<number>[] = [
  */
 export function completeEvent(input: EventInput, vantage: string, nowUnixMs: number): Event {
   const event = Event.fromPartial({ vantage, ...input });
-  event.eventId ||= uuidV7(nowUnixMs);
+  event.eventId ||= uuidV7({ msecs: nowUnixMs });
   event.timeUnixMs = Math.min(wholeCount(event.timeUnixMs) || nowUnixMs, nowUnixMs);
   event.emitterId = "";
   for (const field of TEXT_FIELDS) event[field] = cutText(event[field], MAX_TEXT_BYTES);

@@ -2,7 +2,6 @@ import { parseSpiffeId, identityOf, routerId } from "@sallyport/identity";
 import { beforeAll, describe, expect, it } from "vitest";
 import { documentOf, PolicyAuthority, REACH_RULES, workload } from "./policy-authority.test-support.ts";
 import type { PolicyState } from "./policy-state.ts";
-import { uuidV7 } from "./uuid-v7.ts";
 
 const CALL = 'principal, action == Sallyport::Action::"callTool"';
 let policy: PolicyAuthority;
@@ -239,13 +238,5 @@ describe("a kept answer", () => {
     const state = stateWith(`permit (${CALL}, resource == Sallyport::Tool::"tools/echo");`);
     for (let n = 0; n < 5_000; n++) state.decideCall(workload("agent"), "tools", `made-up-${n}`, {});
     expect([...state.visibleTools(workload("agent"), "tools", ["echo", "made-up-1"])]).toEqual(["echo"]);
-  });
-});
-
-describe("uuidV7", () => {
-  it("is a version 7 UUID that sorts by time", () => {
-    const [first, later] = [uuidV7(1_700_000_000_000), uuidV7(1_700_000_000_001)];
-    expect(first).toMatch(/^018bcfe5-6800-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    expect(first < later).toBe(true);
   });
 });

@@ -1,3 +1,4 @@
+import { v7 as uuidV7 } from "uuid";
 import type { TrustBundle } from "@sallyport/identity";
 import type { DenyEntry, SignedEnvelope } from "@sallyport/proto/policy";
 import { denial, type Decision, type DecisionCode, type Principal, type Verdict } from "./decision.ts";
@@ -6,7 +7,6 @@ import { isChange, type PolicyChange } from "./policy-change.ts";
 import { PolicyError } from "./policy-error.ts";
 import { PolicySnapshot, type SliceScope } from "./policy-snapshot.ts";
 import type { SliceInForce } from "./slice-in-force.ts";
-import { uuidV7 } from "./uuid-v7.ts";
 
 export interface PolicyStateOptions {
   /** Roots that a signer's chain must end in; asked for each envelope, since roots rotate. */
@@ -147,7 +147,7 @@ export class PolicyState {
     const ready = this.#prepare(principal, service);
     const verdict = ready.kind === "refused" ? ready.verdict : ask(ready.slice, ready.workload);
     const decideUs = Number((process.hrtime.bigint() - start) / 1_000n);
-    return { ...verdict, decisionId: uuidV7(this.#now()), decideUs };
+    return { ...verdict, decisionId: uuidV7({ msecs: this.#now() }), decideUs };
   }
 
   /** What every decision needs first: an identity that is not denied, a fresh head, and a slice that it lists. */
