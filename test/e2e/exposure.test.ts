@@ -111,8 +111,9 @@ test("the hosted server sees nothing of the connector's environment", async () =
   await using _agent = await agentOf(cast.demoAgent);
   const processes = await surveySockets([stage.hosts.everything.pid]);
   const server = processes.find(
-    ({ command }) => command.includes("server-everything") && !command.includes("sallyport"),
+    ({ command }) => command.includes("server-everything") && !command.includes("packages/cli/"),
   );
+  expect(server).toBeDefined();
   const environment = await readFile(`/proc/${server?.pid ?? 0}/environ`, "utf8");
   const names = environment.split("\0").map((entry) => entry.slice(0, entry.indexOf("=")));
   expect(names.filter((name) => /SALLYPORT|XDG|TOKEN|KEY|SECRET/.test(name))).toEqual([]);
