@@ -1,5 +1,5 @@
 import type { Agent } from "../agent.ts";
-import { readDecision } from "../decision.ts";
+import { readDecision, refusedCall } from "../decision.ts";
 import { must } from "../first-light-error.ts";
 import type { Finding } from "../step.ts";
 
@@ -16,11 +16,11 @@ export interface DeniedArgument {
 
 /** An allowed tool with a forbidden argument is refused with a reason that the model can read, the rule and the decision's id. */
 export async function deniedArgument(call: DeniedArgument): Promise<Finding> {
-  const { agent, agentName, service, tool, rule } = call;
+  const { agent, service, tool, rule } = call;
   const answer = await agent.call(tool, { ...call.arguments });
   must(answer.isError, `${tool} was not refused, it answered: ${answer.text.slice(0, 120)}`);
-  const { decisionId, ruleIds } = readDecision(answer.meta["sallyport.dev/decision"]);
-  must(ruleIds.includes(rule), `refused by ${ruleIds.join(", ") || "no rule"}, and should be by ${rule}`);
+  const decision = readDecision(answer.meta["sallyport.dev/decision"], rule);
+  const { decisionId, ruleIds } = decision;
   must(answer.text.includes(decisionId), `the text that the model reads does not name the decision: ${answer.text}`);
   return {
     facts: { service, tool, rule_ids: ruleIds, decision_id: decisionId },
@@ -29,15 +29,7 @@ export async function deniedArgument(call: DeniedArgument): Promise<Finding> {
       {
         what: `the refused argument of ${tool}`,
         fields: {
-          kind: "call.refused",
-          actorName: agentName,
-          service,
-          tool,
-          decisionId,
-          vantage: "host",
-          decision: "deny",
-          ruleIds,
-          outcome: "denied",
+          ...refusedCall(call, decision),
           argumentsContain: JSON.stringify(Object.values(call.arguments)[0]),
         },
       },
