@@ -22,6 +22,12 @@ export const WireCode = {
   unresponsive: 9,
   /** No common protocol version. */
   version: 10,
+  /** The router went away after a drain: dial again elsewhere. */
+  drained: 11,
+  /** An operator ended it; who may, comes back. */
+  kicked: 12,
+  /** The router admits nobody just now: try another one. */
+  unavailable: 13,
 } as const;
 
 const names = new Map<number, string>(Object.entries(WireCode).map(([name, code]) => [code, name]));

@@ -1,5 +1,5 @@
 import { PassThrough, duplexPair } from "node:stream";
-import { PolicyInterest } from "@sallyport/proto/tunnel";
+import { PolicyInterest, StreamOpen } from "@sallyport/proto/tunnel";
 import { expect, test } from "vitest";
 import { MAX_MESSAGE_BYTES, readMessage, writeMessage } from "./length-delimited.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -40,14 +40,7 @@ test("a message of a megabyte passes a tunnel whose window is a quarter of it", 
     },
   });
   await using workload = new Tunnel(far, { side: "workload", software: "t" });
-  const result = await workload.openStream({
-    service: "sallyport.policy",
-    circuitNonce: Buffer.alloc(0),
-    dialerId: "",
-    sliceVersion: 0,
-    decisionId: "",
-    circuitId: "",
-  });
+  const result = await workload.openStream(StreamOpen.create({ service: "sallyport.policy" }));
   if (result.kind !== "accepted") throw new Error("The stream was refused.");
   const message = interest("x".repeat(MAX_MESSAGE_BYTES - 10));
   await writeMessage(result.stream, PolicyInterest, message);

@@ -1,6 +1,6 @@
 import { duplexPair } from "node:stream";
 import { FrameType, WireCode, encodeFrame, encodeReset } from "@sallyport/frame";
-import { Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import { Refusal, StreamAccept, StreamOpen, HostAnnounce } from "@sallyport/proto/tunnel";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { IncomingStream } from "./incoming-stream.ts";
@@ -78,7 +78,9 @@ test("what does not fit a frame is refused here, not by the peer", async () => {
   await expect(tunnel.openStream({ ...dial, service: "x".repeat(5000) })).rejects.toMatchObject({
     code: "PAYLOAD_TOO_LARGE",
   });
-  const announce = { message: { $case: "hostAnnounce", value: { service: "x".repeat(20_000) } } } as const;
+  const announce = {
+    message: { $case: "hostAnnounce", value: HostAnnounce.create({ service: "x".repeat(20_000) }) },
+  } as const;
   expect(() => tunnel.sendControl(announce)).toThrow(expect.objectContaining({ code: "PAYLOAD_TOO_LARGE" }));
   peer.sendOpen(2, "files");
   const incoming = await offered.promise;

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { HostAnnounce } from "@sallyport/proto/tunnel";
 import { FrameType, WireCode } from "@sallyport/frame";
 import type { TunnelStream } from "@sallyport/tunnel";
 import { expect, test } from "vitest";
@@ -174,7 +175,7 @@ test("an announcement under a stale head is accepted once a fresh head comes", a
   await using network = await RouterNetwork.start({ now: () => now });
   const host = await network.host("shelf", []);
   now += 16 * 60_000;
-  host.tunnel.sendControl({ message: { $case: "hostAnnounce", value: { service: "files" } } });
+  host.tunnel.sendControl({ message: { $case: "hostAnnounce", value: HostAnnounce.create({ service: "files" }) } });
   expect(await host.untilResult(1)).toMatchObject({ accepted: false, refusal: { code: "HEAD_STALE" } });
   network.apply([network.author.head({ timeUnixMs: now })]);
   expect(await host.untilResult(2)).toMatchObject({ accepted: true });

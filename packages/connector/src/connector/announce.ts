@@ -1,4 +1,4 @@
-import type { Control } from "@sallyport/proto/tunnel";
+import { type Control, HostAnnounce } from "@sallyport/proto/tunnel";
 import type { Hosting } from "./hosting.ts";
 import type { ConnectorLog } from "./log.ts";
 import type { OpenTunnel } from "./tunnel-keeper.ts";
@@ -6,7 +6,7 @@ import type { OpenTunnel } from "./tunnel-keeper.ts";
 export type Hostings = ReadonlyMap<string, Hosting>;
 
 export function announce({ tunnel }: OpenTunnel, service: string): void {
-  tunnel.sendControl({ message: { $case: "hostAnnounce", value: { service } } });
+  tunnel.sendControl({ message: { $case: "hostAnnounce", value: HostAnnounce.create({ service }) } });
 }
 
 export function withdraw({ tunnel }: OpenTunnel, service: string): void {

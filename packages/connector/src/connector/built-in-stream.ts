@@ -1,4 +1,5 @@
 import type { Tunnel, TunnelStream } from "@sallyport/tunnel";
+import { StreamOpen } from "@sallyport/proto/tunnel";
 import { refusalError } from "../errors.ts";
 
 /** A stream to the router itself. Throws DIAL_REFUSED. */
@@ -7,8 +8,7 @@ export async function openBuiltIn(
   service: "sallyport.policy" | "sallyport.audit" | "sallyport.enrollment",
   signal: AbortSignal,
 ): Promise<TunnelStream> {
-  const open = { service, circuitNonce: Buffer.alloc(0), dialerId: "", sliceVersion: 0, decisionId: "", circuitId: "" };
-  const result = await tunnel.openStream(open, { signal });
+  const result = await tunnel.openStream(StreamOpen.create({ service }), { signal });
   if (result.kind === "refused") throw refusalError("DIAL_REFUSED", `The router refused ${service}`, result.refusal);
   const { stream } = result;
   // Whoever reads or writes learns of it there.

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { StreamOpen } from "@sallyport/proto/tunnel";
+import { StreamOpen } from "@sallyport/proto/tunnel";
 import { TunnelError, type OpenResult } from "@sallyport/tunnel";
 import type { Circuit } from "../circuit/circuit.ts";
 import { openDialerEnd } from "../circuit/open-circuit.ts";
@@ -27,7 +27,7 @@ async function openAccepted(
   circuitNonce: Buffer,
   signal: AbortSignal,
 ): Promise<OpenResult> {
-  const open: StreamOpen = { service, circuitNonce, dialerId: "", sliceVersion: 0, decisionId: "", circuitId: "" };
+  const open = StreamOpen.create({ service, circuitNonce });
   const first = await uplink.current(signal);
   try {
     const result = await first.tunnel.openStream(open, { signal });

@@ -10,7 +10,7 @@ import {
   PolicyInterest,
   PolicyUpdate,
   type Control,
-  type StreamOpen,
+  StreamOpen,
 } from "@sallyport/proto/tunnel";
 import type { TestAuthority } from "@sallyport/testing";
 import {
@@ -163,14 +163,14 @@ export class ScriptedRouter implements AsyncDisposable {
       return;
     }
     const circuitId = `circuit-${(this.#circuits += 1)}`;
-    const truth: StreamOpen = {
+    const truth = StreamOpen.create({
       service,
       circuitNonce,
       dialerId: peer.identity.id.uri,
       sliceVersion,
       decisionId,
       circuitId,
-    };
+    });
     const told = { ...truth, ...this.#script.tellHost?.(truth) };
     const attached = [...this.#attached];
     const host =

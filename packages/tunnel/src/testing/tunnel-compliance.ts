@@ -8,7 +8,7 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
-import { type Control, Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import { type Control, Refusal, StreamAccept, StreamOpen, HostAnnounce } from "@sallyport/proto/tunnel";
 import type { IncomingStream } from "../incoming-stream.ts";
 import type { OpenResult } from "../opening-stream.ts";
 import type { CreateTunnel, TunnelEndpoint } from "../tunnel-endpoint.ts";
@@ -265,7 +265,7 @@ const behaviours: readonly ComplianceCase[] = [
     run: async (subject) => {
       const received: Control[] = [];
       const sent = Array.from({ length: 100 }, (_, index): Control => ({
-        message: { $case: "hostAnnounce", value: { service: `s-${index}` } },
+        message: { $case: "hostAnnounce", value: HostAnnounce.create({ service: `s-${index}` }) },
       }));
       await withTunnel(
         subject,

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { WireCode } from "@sallyport/frame";
 import type { Decision } from "@sallyport/policy-engine";
-import type { Refusal, StreamOpen } from "@sallyport/proto/tunnel";
+import { type Refusal, StreamOpen } from "@sallyport/proto/tunnel";
 import { Circuit, type CircuitEnd } from "./circuit.ts";
 import type { HostEntry } from "./host-registry.ts";
 import { hostRefusal, refusal } from "./refusal.ts";
@@ -94,14 +94,14 @@ export class Dial {
 
   #openForHost(): StreamOpen {
     const { open, decision, dialer } = this.#init;
-    return {
+    return StreamOpen.create({
       service: open.service,
       circuitNonce: open.circuitNonce,
       dialerId: dialer.peer.identity.id.uri,
       sliceVersion: decision.sliceVersion,
       decisionId: decision.decisionId,
       circuitId: this.circuitId,
-    };
+    });
   }
 
   #offered(host: TunnelPort): OfferedSlot {

@@ -209,6 +209,9 @@ export class RouterTunnel implements TunnelPort {
         return this.#init.owner.announced(this, message.value.service);
       case "hostWithdraw":
         return this.#init.owner.withdrawn(this, message.value.service);
+      case "hostsSnapshot":
+      case "hostsDelta":
+        throw new FrameError("PAYLOAD_INVALID", "Hosts are announced by one router to another, on a link.");
       case "hostResult":
         throw new FrameError("PAYLOAD_INVALID", "HOST_RESULT is the router's to send.");
       case undefined:

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { TLSSocket } from "node:tls";
 import { FrameDecoder, FrameType, HEADER_BYTES, INITIAL_WINDOW_BYTES, encodeFrame } from "@sallyport/frame";
 import { connectMtls } from "@sallyport/mtls";
-import { Control, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import { Control, StreamAccept, StreamOpen, HostAnnounce } from "@sallyport/proto/tunnel";
 import { openOf, type RouterNetwork } from "./router-network.ts";
 
 export interface RawFrame {
@@ -68,7 +68,7 @@ export class RawTunnel {
   }
 
   announce(service: string): void {
-    this.control({ message: { $case: "hostAnnounce", value: { service } } });
+    this.control({ message: { $case: "hostAnnounce", value: HostAnnounce.create({ service }) } });
   }
 
   open(streamId: number, service: string): void {

@@ -3,7 +3,7 @@ import type { EventInput } from "@sallyport/audit-log";
 import { routerId, workloadId, type RotatingSvid, type SpiffeId } from "@sallyport/identity";
 import { connectMtls } from "@sallyport/mtls";
 import type { PolicyDocument, SignedEnvelope } from "@sallyport/proto/policy";
-import type { HostResult, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import { type HostResult, type StreamAccept, HostAnnounce, StreamOpen } from "@sallyport/proto/tunnel";
 import { createTestAuthority, type TestAuthority } from "@sallyport/testing";
 import { Tunnel, type IncomingStream, type OpenResult, type TunnelOptions, type TunnelStream } from "@sallyport/tunnel";
 import { Router, type RouterOptions } from "../router.ts";
@@ -117,7 +117,7 @@ export class RouterNetwork implements AsyncDisposable {
       ...options,
     });
     for (const service of services) {
-      workload.tunnel.sendControl({ message: { $case: "hostAnnounce", value: { service } } });
+      workload.tunnel.sendControl({ message: { $case: "hostAnnounce", value: HostAnnounce.create({ service }) } });
     }
     if (services.length > 0) await answers.at(services.length - 1);
     let taken = 0;
@@ -162,7 +162,7 @@ export class RouterNetwork implements AsyncDisposable {
 function ignore(): void {}
 
 export function openOf(service: string): StreamOpen {
-  return { service, circuitNonce: randomBytes(16), dialerId: "", sliceVersion: 0, decisionId: "", circuitId: "" };
+  return StreamOpen.create({ service, circuitNonce: randomBytes(16) });
 }
 
 export const emptyAccept: StreamAccept = { circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" };
