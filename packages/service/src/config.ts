@@ -47,6 +47,16 @@ export const listenAddress: z.ZodType<ListenAddress, string> = hostPort.transfor
   port: portOf(value),
 }));
 
+/** A whole number within bounds, ends included. */
+export function wholeNumber(bounds: { readonly min: number; readonly max: number }): z.ZodType<number, string> {
+  const { min, max } = bounds;
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, "must be a whole number")
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be from ${min} to ${max}`);
+}
+
 function portOf(value: string): number {
   return Number(value.slice(value.lastIndexOf(":") + 1));
 }

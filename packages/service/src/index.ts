@@ -4,7 +4,7 @@ export { loadBootstrap, readKeyEncryptionKey } from "./bootstrap.ts";
 export { Bus } from "./bus.ts";
 export type { BusOptions } from "./bus.ts";
 export type { Caller, CallerRule } from "./caller-rule.ts";
-export { hostPort, listenAddress, readServiceConfig } from "./config.ts";
+export { hostPort, listenAddress, readServiceConfig, wholeNumber } from "./config.ts";
 export type { ListenAddress, LogLevel, ServiceConfig } from "./config.ts";
 export { callStream, callUnary, grpcChannel, serviceClient } from "./grpc-channel.ts";
 export type { CallOptions, GrpcChannel, GrpcChannelOptions, ServiceClient } from "./grpc-channel.ts";

@@ -1,4 +1,13 @@
-import { hostPort, listenAddress, readServiceConfig, type ListenAddress, type ServiceConfig } from "@sallyport/service";
+import {
+  hostPort,
+  listenAddress,
+  readServiceConfig,
+  wholeNumber,
+  type ListenAddress,
+  type ServiceConfig,
+} from "@sallyport/service";
+import { largestOf, limitNames, limitsOf, settingOf } from "./limit-settings.ts";
+import type { RouterLimits } from "./limits.ts";
 
 export interface RouterConfig extends ServiceConfig {
   /** `SALLYPORT_ROUTER_LISTEN`: the public port. */
@@ -9,7 +18,13 @@ export interface RouterConfig extends ServiceConfig {
   readonly enrollAddress: ListenAddress;
   /** `SALLYPORT_ENROLLMENT_ADDRESS`: enrollment's mutually authenticated gRPC, where renewals go. */
   readonly enrollmentAddress: ListenAddress;
+  /** `SALLYPORT_LIMIT_<NAME>`: docs/limits.md. */
+  readonly limits: RouterLimits;
 }
+
+const limitVariables = Object.fromEntries(
+  limitNames.map((name) => [settingOf(name), wholeNumber({ min: 1, max: largestOf(name) }).optional()]),
+);
 
 /** @throws ServiceError CONFIG_INVALID */
 export function readConfig(env: NodeJS.ProcessEnv): RouterConfig {
@@ -18,6 +33,7 @@ export function readConfig(env: NodeJS.ProcessEnv): RouterConfig {
     SALLYPORT_PUBLIC_ADDRESS: hostPort.optional(),
     SALLYPORT_ENROLL_ADDRESS: listenAddress,
     SALLYPORT_ENROLLMENT_ADDRESS: listenAddress,
+    ...limitVariables,
   });
   return {
     ...common,
@@ -25,5 +41,6 @@ export function readConfig(env: NodeJS.ProcessEnv): RouterConfig {
     publicAddress: own.SALLYPORT_PUBLIC_ADDRESS ?? null,
     enrollAddress: own.SALLYPORT_ENROLL_ADDRESS,
     enrollmentAddress: own.SALLYPORT_ENROLLMENT_ADDRESS,
+    limits: limitsOf(own),
   };
 }

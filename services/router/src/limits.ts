@@ -1,13 +1,12 @@
 import { INITIAL_WINDOW_BYTES } from "@sallyport/frame";
 import type { SourceLimits } from "./public-port/source-admission.ts";
 
-/** Every bound of a router, with its reason. README.md repeats the table. */
-export interface RouterLimits {
+/** Every bound of a router, with its reason. docs/limits.md has them with what happens beyond each; config.ts makes each an option. */
+export interface RouterLimits extends SourceLimits {
   /** From TCP accept to the first byte. A client of ours sends at once. */
   readonly firstByteMs: number;
   /** From TCP accept to a proven identity. */
   readonly handshakeMs: number;
-  readonly sources: SourceLimits;
   /** Handshakes started per second: at 1.4 ms each, about a third of the event loop. */
   readonly handshakesPerSecond: number;
   readonly handshakeBurst: number;
@@ -41,16 +40,17 @@ export interface RouterLimits {
   readonly drainGraceMs: number;
 }
 
+/** Of a tunnel's queue, beside the windows of its streams: control frames, answers, and a grant that came early. */
+export const queueSlackBytes = 4_194_304;
+
 export const routerLimits: RouterLimits = {
   firstByteMs: 2_000,
   handshakeMs: 5_000,
-  sources: {
-    maxUnproven: 1_024,
-    maxUnprovenPerSource: 128,
-    connectionsPerSecondPerSource: 100,
-    connectionBurstPerSource: 200,
-    maxSources: 4_096,
-  },
+  maxUnproven: 1_024,
+  maxUnprovenPerSource: 128,
+  connectionsPerSecondPerSource: 100,
+  connectionBurstPerSource: 200,
+  maxSources: 4_096,
   handshakesPerSecond: 250,
   handshakeBurst: 100,
   maxWaitingHandshakes: 512,
@@ -61,7 +61,7 @@ export const routerLimits: RouterLimits = {
   maxPassthroughBytes: 262_144,
   helloMs: 5_000,
   maxStreamsPerTunnel: 256,
-  maxQueuedBytesPerTunnel: 256 * INITIAL_WINDOW_BYTES + 4_194_304,
+  maxQueuedBytesPerTunnel: 256 * INITIAL_WINDOW_BYTES + queueSlackBytes,
   maxQueuedBytes: 536_870_912,
   opensPerSecondPerTunnel: 200,
   openBurstPerTunnel: 400,

@@ -18,7 +18,8 @@ import { QueueGuard } from "./domain/queue-guard.ts";
 import { RouterTunnel } from "./domain/router-tunnel.ts";
 import { Switchboard } from "./domain/switchboard.ts";
 import { tunnelRefused, type Record } from "./events.ts";
-import { routerLimits, type RouterLimits } from "./limits.ts";
+import { resolveLimits } from "./limit-settings.ts";
+import type { RouterLimits } from "./limits.ts";
 import { EnrollmentPassthrough } from "./public-port/enrollment-passthrough.ts";
 import { PublicPort, tunnelAlpn } from "./public-port/public-port.ts";
 import { TokenBucket } from "./public-port/token-bucket.ts";
@@ -66,7 +67,7 @@ export class Router implements AsyncDisposable {
 
   private constructor(options: RouterOptions) {
     this.#options = options;
-    this.#limits = { ...routerLimits, ...options.limits };
+    this.#limits = resolveLimits(options.limits ?? {});
     const { identity, mirror, publishBlock, enrollmentAddress, record, onTrouble = () => undefined } = options;
     const builtIns = new BuiltInStreams({
       mirror,

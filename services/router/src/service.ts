@@ -26,6 +26,7 @@ export async function start(runtime: Runtime<RouterConfig>): Promise<AsyncDispos
     listen: config.routerListen,
     enrollAddress: config.enrollAddress,
     enrollmentAddress: config.enrollmentAddress,
+    limits: config.limits,
     mirror,
     record: (event) => audit.record({ routerId: ownId.uri, ...event }),
     publishBlock: auditBlocks(bus, ownId),

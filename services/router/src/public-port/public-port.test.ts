@@ -102,7 +102,7 @@ test("one source cannot hold more unproven connections than its share, and its w
     connectionBurstPerSource: 1_000,
     maxSources: 10,
   };
-  await using network = await RouterNetwork.start({ limits: { firstByteMs: 20_000, sources } });
+  await using network = await RouterNetwork.start({ limits: { firstByteMs: 20_000, ...sources } });
   const idle = await Promise.all(Array.from({ length: 3 }, () => open(network)));
   await closed(await open(network));
   expect(network.recorded("tunnel.refused")).toMatchObject([{ reason: "source-concurrency" }]);

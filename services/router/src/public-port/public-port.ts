@@ -37,7 +37,7 @@ export class PublicPort implements AsyncDisposable {
   constructor(limits: RouterLimits, handlers: PublicPortHandlers) {
     this.#limits = limits;
     this.#handlers = handlers;
-    this.#admission = new SourceAdmission(limits.sources);
+    this.#admission = new SourceAdmission(limits);
     this.#budget = new HandshakeBudget({
       perSecond: limits.handshakesPerSecond,
       burst: limits.handshakeBurst,
