@@ -1,6 +1,7 @@
 export { compilePolicy, encodeSlice, type CompiledPolicy, type PreviousPolicy } from "./compile-policy.ts";
 export { createHead, encodeDenyList } from "./create-head.ts";
 export type { Decision, DecisionCode, Principal } from "./decision.ts";
+export type { DeniedSubject } from "./deny-index.ts";
 export {
   DENY_LIST_TYPE,
   HEAD_TYPE,

@@ -81,7 +81,12 @@ describe("order of arrival", () => {
   it("lets a new slice wait until a head lists it", () => {
     policy.publishTo(state);
     policy.compile(documentOf(FORBID_AGENT));
-    expect(state.apply(policy.slice("tools"))).toEqual({ services: [], denyListChanged: false, headAdvanced: false });
+    expect(state.apply(policy.slice("tools"))).toEqual({
+      services: [],
+      denyListChanged: false,
+      denied: [],
+      headAdvanced: false,
+    });
     expect(dial()).toBe("allow");
     expect(state.apply(policy.head()).services).toContain("tools");
     expect(dial()).toBe("POLICY_DENIED");
@@ -106,12 +111,27 @@ describe("order of arrival", () => {
     const envelopes = [policy.slice("tools"), policy.denyListEnvelope(), policy.head()];
     for (const envelope of [...envelopes, ...envelopes]) state.apply(envelope);
     expect(changes).toEqual([
-      { services: [], denyListChanged: true, headAdvanced: false },
-      { services: ["tools"], denyListChanged: true, headAdvanced: true },
+      { services: [], denyListChanged: true, denied: [], headAdvanced: false },
+      { services: ["tools"], denyListChanged: true, denied: [], headAdvanced: true },
     ]);
     end();
     state.apply(policy.head());
     expect(changes.length).toBe(2);
+  });
+
+  it("names who is denied from now on, once, at the list and not again at its head", () => {
+    policy.publishTo(state);
+    const [stolen, lost] = [{ kind: "name", value: "agent" } as const, { kind: "serial", value: "4f8a11" } as const];
+    policy.deny({ $case: stolen.kind, value: stolen.value });
+    expect(state.apply(policy.denyListEnvelope()).denied).toEqual([stolen]);
+    policy.deny({ $case: lost.kind, value: lost.value });
+    expect(state.apply(policy.denyListEnvelope()).denied).toEqual([lost]);
+    expect(state.apply(policy.head()).denied).toEqual([]);
+    policy.denyList = { version: 4, entries: [] };
+    expect(state.apply(policy.denyListEnvelope()).denied).toEqual([]);
+    state.apply(policy.head());
+    policy.deny({ $case: stolen.kind, value: stolen.value });
+    expect(state.apply(policy.denyListEnvelope()).denied).toEqual([stolen]);
   });
 
   it("takes a payload that was only signed anew as the same", async () => {

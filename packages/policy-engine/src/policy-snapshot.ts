@@ -1,7 +1,7 @@
 import { sha256Hex } from "@sallyport/identity";
 import { DenyList, Slice, type DenyEntry, type Head } from "@sallyport/proto/policy";
 import type { Principal } from "./decision.ts";
-import { DenyIndex } from "./deny-index.ts";
+import { DenyIndex, type DeniedSubject } from "./deny-index.ts";
 import { readHead, type HeadInForce } from "./head-in-force.ts";
 import { NO_CHANGE, type PolicyChange } from "./policy-change.ts";
 import { PolicyError } from "./policy-error.ts";
@@ -102,6 +102,7 @@ export class PolicySnapshot {
     const list = new DenyIndex(DenyList.decode(payload));
     const digest = sha256Hex(payload);
     if (digest === this.#denyList?.digest || digest === this.#nextDenyList?.digest) return NO_CHANGE;
+    const denied = list.subjects.filter((subject) => !this.#namesAlready(subject));
     const newest = Math.max(
       this.#denyList?.index.version ?? 0,
       this.#nextDenyList?.index.version ?? 0,
@@ -116,7 +117,7 @@ export class PolicySnapshot {
     } else {
       this.#nextDenyList = { index: list, digest };
     }
-    return { ...NO_CHANGE, denyListChanged: true };
+    return { ...NO_CHANGE, denyListChanged: true, denied };
   }
 
   takeHead(payload: Buffer, nowMs: number): PolicyChange {
@@ -126,13 +127,17 @@ export class PolicySnapshot {
     this.#head = next;
     const denyListChanged = this.#promoteDenyList(next);
     const services = new Set([...this.#promoteSlices(next), ...this.#forgetGone()]);
-    return { services: [...services], denyListChanged, headAdvanced: true };
+    return { ...NO_CHANGE, services: [...services], denyListChanged, headAdvanced: true };
   }
 
   removeSlice(service: string): PolicyChange {
     this.#stopWaiting(service);
     const wasStale = this.#staleSlices.delete(service);
     return this.#drop(service) || wasStale ? { ...NO_CHANGE, services: [service] } : NO_CHANGE;
+  }
+
+  #namesAlready(subject: DeniedSubject): boolean {
+    return this.#denyList?.index.names(subject) === true || this.#nextDenyList?.index.names(subject) === true;
   }
 
   #checkHead({ head, digest }: HeadInForce, nowMs: number): void {
