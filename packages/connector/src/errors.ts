@@ -3,6 +3,7 @@ import type { Refusal } from "@sallyport/proto/tunnel";
 export type ConnectorErrorCode =
   | "ALREADY_HOSTED"
   | "BINDING_MISMATCH"
+  | "CIRCUIT_ALTERED"
   | "CIRCUIT_EXPIRED"
   | "CIRCUIT_RESET"
   | "CIRCUIT_REVOKED"

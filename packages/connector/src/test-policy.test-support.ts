@@ -13,6 +13,11 @@ import {
 import { Head, type DenyList, type PolicyDocument, type SignedEnvelope, type Slice } from "@sallyport/proto/policy";
 import type { TestAuthority } from "@sallyport/testing";
 
+export interface PolicyEnvelope {
+  readonly kind: "slice" | "denyList" | "head";
+  readonly envelope: SignedEnvelope;
+}
+
 /** What policy publishes, in the memory of a test: real compilation and real signatures. */
 export class TestPolicy {
   readonly #authority: TestAuthority;
@@ -58,7 +63,7 @@ export class TestPolicy {
   }
 
   /** Slices and deny-list first, then the head. */
-  envelopes(): readonly { readonly kind: "slice" | "denyList" | "head"; readonly envelope: SignedEnvelope }[] {
+  envelopes(): readonly PolicyEnvelope[] {
     this.#head ??= sealEnvelope(HEAD_TYPE, Head.encode(this.#createHead()).finish(), this.#svid);
     return [
       ...[...this.#slices.values()].map(
@@ -114,7 +119,7 @@ export const reachRules: string = `
 function documentOf(cedar: string, protocol: string): PolicyDocument {
   return {
     cedarFiles: { "main.cedar": cedar },
-    workloads: ["agent", "host", "stranger"].map((name) => ({ name, roles: [] })),
+    workloads: ["agent", "host", "stranger", "rival", "annex"].map((name) => ({ name, roles: [] })),
     services: ["files", "shell"].map((name) => ({ name, protocol, description: "" })),
   };
 }

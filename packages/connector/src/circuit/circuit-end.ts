@@ -8,6 +8,8 @@ export type CircuitEnd =
   | { readonly kind: "ended" }
   /** It was cut: no authenticated end arrived. */
   | { readonly kind: "truncated"; readonly reason: string }
+  /** What arrived is not what the other end sent: altered, reordered, repeated, left out or of another circuit. */
+  | { readonly kind: "altered"; readonly reason: string }
   /** Ended by `by` for the reason in `code` (WireCode). `router` is what the tunnel says, which nobody vouches for. */
   | { readonly kind: "reset"; readonly by: "self" | "peer" | "router"; readonly code: number }
   /** This end's own policy state no longer allows the other end. */
@@ -25,6 +27,12 @@ export function circuitError(service: string, end: CircuitEnd): ConnectorError |
       return new ConnectorError({
         code: "CIRCUIT_TRUNCATED",
         message: `${circuit} was cut before its end: ${end.reason}. What arrived is not everything.`,
+      });
+    case "altered":
+      return new ConnectorError({
+        code: "CIRCUIT_ALTERED",
+        message: `${circuit} was tampered with on its way: ${end.reason}. Nothing of what was altered was handed on.`,
+        remedy: "Treat the router as faulty or hostile; the audit record names it.",
       });
     case "reset":
       return new ConnectorError({
@@ -52,6 +60,8 @@ export function circuitOutcome(end: CircuitEnd): string {
       return "ok";
     case "truncated":
       return "truncated";
+    case "altered":
+      return "error";
     case "reset":
       return end.code === revokedCode ? "revoked" : end.by === "self" ? "cancelled" : "disconnected";
     case "revoked":

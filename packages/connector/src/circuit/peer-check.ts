@@ -14,7 +14,8 @@ export function decidePeer(policy: PolicyState, peerRole: CircuitRole, peer: Pri
 
 /**
  * The same, once policy had the chance to arrive: a decision that lacks the slice, or is older than `sliceVersion`, is taken again at each
- * change. Throws the signal's reason.
+ * change. If that version does not come, the router made it up or withholds it, and either way there is no circuit. A version older than this
+ * end's own is no matter: this end decides by its own. Throws the signal's reason.
  */
 export async function decidePeerSoon(
   policy: PolicyState,
@@ -27,7 +28,8 @@ export async function decidePeerSoon(
   const { promise, resolve, reject } = Promise.withResolvers<Decision>();
   const attempt = (isLast: boolean): void => {
     const decision = decidePeer(policy, peerRole, peer, service);
-    if (isLast || !isPremature(decision, sliceVersion)) resolve(decision);
+    if (!isPremature(decision, sliceVersion)) resolve(decision);
+    else if (isLast) resolve(withheld(decision, sliceVersion));
   };
   const onAbort = (): void => reject(signal.reason);
   signal.throwIfAborted();
@@ -47,6 +49,13 @@ export async function decidePeerSoon(
 function isPremature(decision: Decision, sliceVersion: number): boolean {
   if (decision.code === "HEAD_STALE" || decision.code === "SERVICE_UNKNOWN") return true;
   return decision.code !== "IDENTITY_DENIED" && decision.sliceVersion < sliceVersion;
+}
+
+/** An allow by policy that is older than what the router says it decided by. */
+function withheld(decision: Decision, sliceVersion: number): Decision {
+  if (decision.decision === "deny") return decision;
+  const reason = `the router decided by slice ${sliceVersion}, which it has not passed on; here is ${decision.sliceVersion}`;
+  return { ...decision, decision: "deny", code: "HEAD_STALE", ruleIds: [], reason };
 }
 
 function refusalOf(decision: Decision): Refusal {

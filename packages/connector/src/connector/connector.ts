@@ -14,7 +14,7 @@ import type { IncomingStream } from "@sallyport/tunnel";
 import { CircuitWatch } from "../circuit/circuit-watch.ts";
 import type { Circuit } from "../circuit/circuit.ts";
 import { circuitAlpn } from "../circuit/open-circuit.ts";
-import { ConnectorError } from "../errors.ts";
+import { ConnectorError, refusalError } from "../errors.ts";
 import type { Profile } from "../profile/profile.ts";
 import { announce, announceAll, takeHostResult, withdraw } from "./announce.ts";
 import { dialCircuit } from "./dial-circuit.ts";
@@ -180,7 +180,12 @@ export class Connector implements AsyncDisposable {
     const { service, dialerId, circuitId } = incoming.open;
     const hosting = this.#hostings.get(service);
     if (hosting === undefined || this.#closing.signal.aborted) {
-      incoming.refuse(localRefusal("NO_HOST", `this workload does not host ${service.slice(0, 64)}`));
+      const refusal = localRefusal("NO_HOST", `this workload does not host ${service.slice(0, 64)}`);
+      incoming.refuse(refusal);
+      if (this.#closing.signal.aborted) return;
+      // A router that sends a dial to whoever does not host its service is wrong, or late.
+      const refused = { role: "host", service, protocol: "", own: this.svid, circuitId, dialerId } as const;
+      this.record(circuitRefused(refused, refusalError("HOST_REFUSED", "A dial is refused", refusal)));
       return;
     }
     using room = hosting.reserve();

@@ -52,7 +52,8 @@ function endFacts(end: CircuitEnd): Partial<EventInput> {
     case "ended":
       return {};
     case "truncated":
-      return { errorCode: "truncated", reason: end.reason };
+    case "altered":
+      return { errorCode: end.kind, reason: end.reason };
     case "reset":
       return { errorCode: wireCodeName(end.code), reason: `Reset by ${resetters[end.by]}.` };
     case "revoked":

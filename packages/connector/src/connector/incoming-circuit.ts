@@ -36,7 +36,11 @@ export async function takeIncoming(
   }
   const principal = { identity: claimed, serial: "", issuers: [] };
   const decision = await decidePeerSoon(policy, "dialer", principal, service, sliceVersion, stops);
-  if (decision.decision === "deny") throw refuse(incoming, hostRefusal(decision));
+  if (decision.decision === "deny") {
+    // The dialer learns that this host refused; this host's own record, why.
+    const told = hostRefusal(decision);
+    throw refuse(incoming, told, { ...told, code: decision.code, message: decision.reason });
+  }
   hosting.learn(policy.protocolOf(service) ?? "nothing");
   if (hosting.protocolRefusal !== undefined) throw refuse(incoming, hosting.protocolRefusal);
   const carrier = incoming.accept({ circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" });
@@ -51,9 +55,9 @@ export async function takeIncoming(
   return await openHostEnd({ ...plan, carrier, policy }, server, signal);
 }
 
-function refuse(incoming: IncomingStream, refusal: Refusal): Error {
-  incoming.refuse(refusal);
-  return refusalError("PEER_NOT_ALLOWED", `${incoming.open.dialerId} is refused by this host`, refusal);
+function refuse(incoming: IncomingStream, told: Refusal, recorded: Refusal = told): Error {
+  incoming.refuse(told);
+  return refusalError("PEER_NOT_ALLOWED", `${incoming.open.dialerId} is refused by this host`, recorded);
 }
 
 function hostRefusal({ reason, decisionId, ruleIds, sliceVersion }: Decision): Refusal {

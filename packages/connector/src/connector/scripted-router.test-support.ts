@@ -10,6 +10,7 @@ import {
   PolicyInterest,
   PolicyUpdate,
   type Control,
+  type StreamAccept,
   StreamOpen,
 } from "@sallyport/proto/tunnel";
 import type { TestAuthority } from "@sallyport/testing";
@@ -21,12 +22,30 @@ import {
   type IncomingStream,
   type TunnelStream,
 } from "@sallyport/tunnel";
-import type { TestPolicy } from "../test-policy.test-support.ts";
+import type { PolicyEnvelope, TestPolicy } from "../test-policy.test-support.ts";
+
+/** The two streams that a router joins to a circuit, both accepted. */
+export interface JoinedStreams {
+  /** As the host was told it. */
+  readonly open: StreamOpen;
+  readonly dialer: TunnelStream;
+  readonly host: TunnelStream;
+}
 
 /** How a router may depart from the truth. */
 export interface RouterScript {
+  /** Every dial goes through, whatever policy says. */
+  readonly allowsAll?: boolean;
+  /** The name of the workload that is asked, in place of a host of the service. */
+  readonly asks?: (open: StreamOpen) => string;
   /** What the host is told of a dial. */
   readonly tellHost?: (open: StreamOpen) => Partial<StreamOpen>;
+  /** What the dialer is told of its host. */
+  readonly tellDialer?: (accept: StreamAccept) => Partial<StreamAccept>;
+  /** What becomes of a circuit's two streams. Default: bytes, ends and resets pass as they are. */
+  readonly relay?: (streams: JoinedStreams) => void;
+  /** Which of the envelopes of policy a workload gets. Default: all. */
+  readonly tellPolicy?: (envelopes: readonly PolicyEnvelope[], workload: string) => readonly PolicyEnvelope[];
   /** Nobody is let in: each is told that it is revoked. */
   readonly turnsAway?: boolean;
   readonly onEnrollment?: (stream: TunnelStream) => void;
@@ -73,6 +92,13 @@ export class ScriptedRouter implements AsyncDisposable {
   /** Tunnels that are open just now. */
   get tunnels(): readonly Tunnel[] {
     return [...this.#attached].map(({ tunnel }) => tunnel);
+  }
+
+  /** The tunnel of the workload of that name. */
+  tunnelOf(name: string): Tunnel {
+    const found = [...this.#attached].find((one) => nameOf(one) === name);
+    if (found === undefined) throw new Error(`${name} has no tunnel`);
+    return found.tunnel;
   }
 
   /** Services that somebody hosts just now. */
@@ -142,7 +168,7 @@ export class ScriptedRouter implements AsyncDisposable {
   async #onOpen(incoming: IncomingStream, peer: Peer): Promise<void> {
     const { service } = incoming.open;
     const none = { circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" };
-    if (service === "sallyport.policy") await this.#servePolicy(incoming.accept(none));
+    if (service === "sallyport.policy") await this.#servePolicy(incoming.accept(none), nameOf({ peer }));
     else if (service === "sallyport.audit") await this.#serveAudit(incoming.accept(none));
     else if (service === "sallyport.enrollment") this.#script.onEnrollment?.(incoming.accept(none));
     else await this.#onDial(incoming, peer);
@@ -152,7 +178,7 @@ export class ScriptedRouter implements AsyncDisposable {
     const { service, circuitNonce } = incoming.open;
     const decision = this.#policy.decide().decideDial(peer, service);
     const { decisionId, sliceVersion } = decision;
-    if (decision.decision === "deny") {
+    if (decision.decision === "deny" && this.#script.allowsAll !== true) {
       incoming.refuse({
         code: decision.code,
         message: decision.reason,
@@ -173,20 +199,27 @@ export class ScriptedRouter implements AsyncDisposable {
     });
     const told = { ...truth, ...this.#script.tellHost?.(truth) };
     const attached = [...this.#attached];
+    const asked = this.#script.asks?.(truth);
     const host =
-      attached.find(({ hosts }) => hosts.has(told.service)) ?? attached.find(({ hosts }) => hosts.has(service));
+      asked === undefined
+        ? (attached.find(({ hosts }) => hosts.has(told.service)) ?? attached.find(({ hosts }) => hosts.has(service)))
+        : attached.find((one) => nameOf(one) === asked);
     const result = await host?.tunnel.openStream(told);
     if (host === undefined || result === undefined || result.kind === "refused") {
       const noHost = { code: "NO_HOST", message: `nobody hosts ${service}`, decisionId, ruleIds: [], sliceVersion };
       incoming.refuse(result?.kind === "refused" ? result.refusal : noHost);
       return;
     }
-    splice(incoming.accept({ circuitId, sliceVersion, decisionId, hostId: host.peer.identity.id.uri }), result.stream);
+    const accept = { circuitId, sliceVersion, decisionId, hostId: host.peer.identity.id.uri };
+    const dialer = incoming.accept({ ...accept, ...this.#script.tellDialer?.(accept) });
+    const { relay = ({ dialer: one, host: other }: JoinedStreams) => splice(one, other) } = this.#script;
+    relay({ open: told, dialer, host: result.stream });
   }
 
-  async #servePolicy(stream: TunnelStream): Promise<void> {
+  async #servePolicy(stream: TunnelStream, workload: string): Promise<void> {
+    const { tellPolicy = (envelopes: readonly PolicyEnvelope[]) => envelopes } = this.#script;
     const tell = async (): Promise<void> => {
-      for (const { kind, envelope } of this.#policy.envelopes()) {
+      for (const { kind, envelope } of tellPolicy(this.#policy.envelopes(), workload)) {
         await writeMessage(stream, PolicyUpdate, { update: { $case: kind, value: envelope } });
       }
     };
@@ -219,8 +252,12 @@ export class ScriptedRouter implements AsyncDisposable {
   }
 }
 
+function nameOf({ peer: { identity } }: Pick<Attached, "peer">): string {
+  return identity.kind === "workload" ? identity.name : "";
+}
+
 /** As the splice of frames does: bytes, ends and resets with their code. */
-function splice(a: TunnelStream, b: TunnelStream): void {
+export function splice(a: TunnelStream, b: TunnelStream): void {
   for (const [from, to] of [
     [a, b],
     [b, a],
