@@ -23,7 +23,12 @@ export interface ConnectorWorld extends AsyncDisposable {
 }
 
 export async function connectorWorld(
-  options: { readonly script?: RouterScript; readonly rules?: string; readonly protocol?: "mcp" | "tcp" } = {},
+  options: {
+    readonly script?: RouterScript;
+    readonly rules?: string;
+    readonly protocol?: "mcp" | "tcp";
+    readonly now?: () => number;
+  } = {},
 ): Promise<ConnectorWorld> {
   const authority = await createTestAuthority();
   const policy = await TestPolicy.create(authority, reachRules + (options.rules ?? ""), options.protocol);
@@ -58,7 +63,11 @@ export async function connectorWorld(
       return profile;
     },
     connector: async (name) => {
-      const connector = await Connector.open({ profile: await world.profile(name), log });
+      const connector = await Connector.open({
+        profile: await world.profile(name),
+        log,
+        ...(options.now === undefined ? {} : { now: options.now }),
+      });
       connectors.push(connector);
       return connector;
     },

@@ -31,6 +31,8 @@ export interface ConnectorOptions {
   readonly connectTimeoutMs?: number;
   /** Gives up waiting for the first tunnel. */
   readonly signal?: AbortSignal;
+  /** By which policy's age is judged, in milliseconds since 1970. Default: the system's clock. */
+  readonly now?: () => number;
 }
 
 export interface HostOptions {
@@ -84,6 +86,7 @@ export class Connector implements AsyncDisposable {
       },
       onControl: (message) => takeHostResult(message, hostings, log),
       onTunnel: (open) => announceAll(open, hostings),
+      ...(options.now === undefined ? {} : { now: options.now }),
     });
     const audit = await AuditEmitter.open({
       spoolDir: profile.paths.spool,

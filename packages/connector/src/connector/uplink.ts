@@ -9,7 +9,10 @@ import { PolicyFeed } from "./policy-feed.ts";
 import { Renewal } from "./renewal.ts";
 import { TunnelKeeper, type OpenTunnel, type TunnelKeeperOptions } from "./tunnel-keeper.ts";
 
-export type UplinkHandlers = Pick<TunnelKeeperOptions, "onOpen" | "onControl" | "onTunnel">;
+export type UplinkHandlers = Pick<TunnelKeeperOptions, "onOpen" | "onControl" | "onTunnel"> & {
+  /** As in ConnectorOptions. */
+  readonly now?: () => number;
+};
 
 /** A profile's way into the network: its tunnel, and what the built-in streams of it keep current: policy, the record, the certificate. */
 export class Uplink implements AsyncDisposable {
@@ -22,7 +25,8 @@ export class Uplink implements AsyncDisposable {
 
   constructor(profile: Profile, log: ConnectorLog, handlers: UplinkHandlers) {
     this.identity = new RotatingSvid(profile.svid, profile.bundle);
-    this.policy = new PolicyState({ scope: "subscribed", bundle: () => this.identity.bundle() });
+    const { now = Date.now } = handlers;
+    this.policy = new PolicyState({ scope: "subscribed", bundle: () => this.identity.bundle(), now });
     this.#policyFeed = new PolicyFeed(this.policy, log);
     this.#auditFeed = new AuditFeed((signal) => this.current(signal));
     let { routers } = profile;
