@@ -7,6 +7,7 @@ import type { Refusal } from "@sallyport/proto/tunnel";
 import { describeChannelEnd } from "@sallyport/tunnel";
 import type { Circuit, CircuitEnd } from "./domain/circuit.ts";
 import type { Dial } from "./domain/dial.ts";
+import type { Party } from "./domain/party.ts";
 import type { TunnelEnd } from "./domain/tunnel-end.ts";
 
 export type Record = (event: EventInput) => void;
@@ -83,20 +84,14 @@ export function hostWithdrawn(tunnel: RecordedTunnel, service: string, reason: s
 export function circuitOpened(circuit: Circuit, dialUs: number): EventInput {
   return {
     kind: "circuit.opened",
-    ...actorFacts(circuit.dialer.peer),
-    ...decisionFacts(circuit.decision),
-    service: circuit.service,
-    circuitId: circuit.circuitId,
-    hostId: circuit.host.peer.identity.id.uri,
+    ...circuitFacts(circuit),
     durationUs: dialUs,
-    tlsGroup: circuit.dialer.peer.tlsGroup ?? "",
     outcome: "ok",
-    attributes: { dialer_tunnel: circuit.dialer.tunnelId, host_tunnel: circuit.host.tunnelId },
   };
 }
 
 export function circuitRefused(facts: {
-  readonly peer: Peer;
+  readonly dialer: Party;
   readonly service: string;
   readonly decision: Decision | null;
   /** What the dialer was told. The decision's own code and reason, when there is one, are the record's. */
@@ -105,11 +100,11 @@ export function circuitRefused(facts: {
   /** Refusals that were not recorded since the last one that was, where policy was not asked. */
   readonly unrecorded?: number;
 }): EventInput {
-  const { peer, service, decision, refusal, circuitId, unrecorded = 0 } = facts;
+  const { dialer, service, decision, refusal, circuitId, unrecorded = 0 } = facts;
   const denied = decision !== null && decision.decision === "deny";
   return {
     kind: "circuit.refused",
-    ...actorFacts(peer),
+    ...actorFacts(dialer),
     ...(decision === null ? {} : decisionFacts(decision)),
     service,
     circuitId,
@@ -117,6 +112,7 @@ export function circuitRefused(facts: {
     errorCode: denied ? decision.code : refusal.code,
     reason: denied ? decision.reason : refusal.message,
     attributes: {
+      ...(dialer.routerId === null ? {} : { dialer_router: dialer.routerId }),
       ...(refusal.code === "HOST_REFUSED" ? { host_decision_id: refusal.decisionId } : {}),
       ...(unrecorded === 0 ? {} : { unrecorded: String(unrecorded) }),
     },
@@ -127,7 +123,7 @@ export function circuitRefused(facts: {
 export function circuitAbandoned(dial: Dial): EventInput {
   return {
     kind: "circuit.refused",
-    ...actorFacts(dial.dialer.peer),
+    ...actorFacts(dial.dialer),
     ...decisionFacts(dial.decision),
     service: dial.service,
     circuitId: dial.circuitId,
@@ -140,16 +136,32 @@ export function circuitAbandoned(dial: Dial): EventInput {
 export function circuitClosed(circuit: Circuit, end: CircuitEnd): EventInput {
   return {
     kind: "circuit.closed",
-    ...actorFacts(circuit.dialer.peer),
-    ...decisionFacts(circuit.decision),
-    service: circuit.service,
-    circuitId: circuit.circuitId,
-    hostId: circuit.host.peer.identity.id.uri,
+    ...circuitFacts(circuit),
     bytesSent: circuit.dialerLeg.bytes,
     bytesReceived: circuit.hostLeg.bytes,
     durationUs: circuit.durationUs,
-    tlsGroup: circuit.dialer.peer.tlsGroup ?? "",
     ...circuitEndFacts(end),
+  };
+}
+
+/** Who, what, and where its two streams are: the id of a tunnel, or of the link to the router that has the tunnel. */
+function circuitFacts(circuit: Circuit): Partial<EventInput> {
+  const { circuitId, service, decision, dialer, host, dialerPort, hostPort } = circuit;
+  return {
+    ...actorFacts(dialer),
+    ...decisionFacts(decision),
+    service,
+    circuitId,
+    hostId: host.identity.id.uri,
+    tlsGroup: dialer.tlsGroup ?? "",
+    attributes: {
+      ...(dialer.routerId === null
+        ? { dialer_tunnel: dialerPort.portId }
+        : { dialer_link: dialerPort.portId, dialer_router: dialer.routerId }),
+      ...(host.routerId === null
+        ? { host_tunnel: hostPort.portId }
+        : { host_link: hostPort.portId, host_router: host.routerId }),
+    },
   };
 }
 
@@ -161,6 +173,8 @@ function circuitEndFacts(end: CircuitEnd): Partial<EventInput> {
       return { outcome: "cancelled", errorCode: wireCodeName(end.wireCode), reason: `The ${end.by} reset the stream.` };
     case "tunnel-gone":
       return { outcome: "disconnected", reason: `The ${end.side}'s tunnel is gone.` };
+    case "link-gone":
+      return { outcome: "disconnected", reason: `The link to ${end.routerId}, where the ${end.side} is, is gone.` };
     case "cut": {
       const { code: errorCode, reason, decision } = end;
       return { outcome: "revoked", errorCode, reason, ...(decision === null ? {} : decisionFacts(decision)) };

@@ -1,7 +1,7 @@
 import { WireCode, encodeReset } from "@sallyport/frame";
 import type { Decision } from "@sallyport/policy-engine";
 import { Leg, type Outlet } from "../splice/leg.ts";
-import type { Peer } from "@sallyport/mtls";
+import type { Party } from "./party.ts";
 
 export type Side = "dialer" | "host";
 
@@ -10,6 +10,8 @@ export type CircuitEnd =
   | { readonly kind: "ended" }
   | { readonly kind: "reset"; readonly by: Side; readonly wireCode: number }
   | { readonly kind: "tunnel-gone"; readonly side: Side }
+  /** The link to the router that has that side's tunnel. */
+  | { readonly kind: "link-gone"; readonly side: Side; readonly routerId: string }
   /** Allowed no longer: by policy, by the deny-list, or by the end of a leaf's life. */
   | {
       readonly kind: "cut";
@@ -19,33 +21,39 @@ export type CircuitEnd =
       readonly decision: Decision | null;
     };
 
-/** What a circuit holds of each of its two tunnels. */
+/** What carries one of a circuit's two streams: a tunnel, or a link to the router that has the tunnel. */
 export interface CircuitPort {
-  readonly tunnelId: string;
-  readonly peer: Peer;
+  /** A tunnel's or a link's id. */
+  readonly portId: string;
   readonly outlet: Outlet;
   /** The stream id means nothing any more: frames that still arrive for it are dropped. */
   release(streamId: number): void;
+}
+
+export interface CircuitSide {
+  readonly party: Party;
+  readonly port: CircuitPort;
+  readonly streamId: number;
 }
 
 export interface CircuitInit {
   readonly circuitId: string;
   readonly service: string;
   readonly decision: Decision;
-  readonly dialer: CircuitPort;
-  readonly dialerStreamId: number;
-  readonly host: CircuitPort;
-  readonly hostStreamId: number;
+  readonly dialer: CircuitSide;
+  readonly host: CircuitSide;
   readonly onEnd: (circuit: Circuit, end: CircuitEnd) => void;
 }
 
-/** A stream of the dialer's tunnel joined to a stream of the host's. It ends once, by `end`. */
+/** A stream towards the dialer joined to a stream towards the host. It ends once, by `end`. */
 export class Circuit {
   readonly circuitId: string;
   readonly service: string;
   readonly decision: Decision;
-  readonly dialer: CircuitPort;
-  readonly host: CircuitPort;
+  readonly dialer: Party;
+  readonly host: Party;
+  readonly dialerPort: CircuitPort;
+  readonly hostPort: CircuitPort;
   readonly dialerLeg: Leg;
   readonly hostLeg: Leg;
   readonly sinceUnixMs: number = Date.now();
@@ -53,16 +61,18 @@ export class Circuit {
   readonly #onEnd: (circuit: Circuit, end: CircuitEnd) => void;
   #live = true;
 
-  constructor(init: CircuitInit) {
-    this.circuitId = init.circuitId;
-    this.service = init.service;
-    this.decision = init.decision;
-    this.dialer = init.dialer;
-    this.host = init.host;
-    this.dialerLeg = new Leg(init.dialer.outlet, init.dialerStreamId);
-    this.hostLeg = new Leg(init.host.outlet, init.hostStreamId);
+  constructor({ circuitId, service, decision, dialer, host, onEnd }: CircuitInit) {
+    this.circuitId = circuitId;
+    this.service = service;
+    this.decision = decision;
+    this.dialer = dialer.party;
+    this.host = host.party;
+    this.dialerPort = dialer.port;
+    this.hostPort = host.port;
+    this.dialerLeg = new Leg(dialer.port.outlet, dialer.streamId);
+    this.hostLeg = new Leg(host.port.outlet, host.streamId);
     Leg.join(this.dialerLeg, this.hostLeg);
-    this.#onEnd = init.onEnd;
+    this.#onEnd = onEnd;
   }
 
   get durationUs(): number {
@@ -76,8 +86,8 @@ export class Circuit {
   end(end: CircuitEnd): void {
     if (!this.#live) return;
     this.#live = false;
-    this.dialer.release(this.dialerLeg.streamId);
-    this.host.release(this.hostLeg.streamId);
+    this.dialerPort.release(this.dialerLeg.streamId);
+    this.hostPort.release(this.hostLeg.streamId);
     this.#tell(end);
     this.#onEnd(this, end);
   }
@@ -89,6 +99,7 @@ export class Circuit {
         // The splice has relayed the last FIN, or the RESET.
         return;
       case "tunnel-gone":
+      case "link-gone":
         return reset(end.side === "dialer" ? this.hostLeg : this.dialerLeg, WireCode.gone, "keep");
       case "cut":
         reset(this.dialerLeg, end.wireCode, "drop");

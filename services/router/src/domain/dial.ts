@@ -1,20 +1,22 @@
-import { randomUUID } from "node:crypto";
-import { WireCode } from "@sallyport/frame";
+import { FrameError, WireCode } from "@sallyport/frame";
 import type { Decision } from "@sallyport/policy-engine";
-import { type Refusal, StreamOpen } from "@sallyport/proto/tunnel";
-import { Circuit, type CircuitEnd } from "./circuit.ts";
+import { type Refusal, type StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import { Circuit, type CircuitEnd, type CircuitSide } from "./circuit.ts";
 import type { HostEntry } from "./host-registry.ts";
-import { hostRefusal, refusal } from "./refusal.ts";
+import type { Party } from "./party.ts";
+import { hostRefusal, refusal, routerRefusal } from "./refusal.ts";
 import type { OfferedSlot, OpeningSlot, TunnelPort } from "./tunnel-port.ts";
 
 export interface DialInit {
+  readonly circuitId: string;
   readonly open: StreamOpen;
-  /** An allow: the reason why the host may hear of this dial at all. */
+  /** This router's allow: the reason why the host may hear of this dial at all. */
   readonly decision: Decision;
-  readonly dialer: TunnelPort;
-  readonly dialerStreamId: number;
+  /** What both ends of the circuit are told: the decision of the router that has the dialer's tunnel. */
+  readonly told: Pick<Decision, "decisionId" | "sliceVersion">;
+  readonly dialer: CircuitSide & { readonly port: TunnelPort };
   /** Best first. */
-  readonly candidates: readonly HostEntry<TunnelPort>[];
+  readonly candidates: readonly HostEntry[];
   readonly limits: { readonly hostAnswerMs: number; readonly maxHostAttempts: number };
   readonly observer: DialObserver;
 }
@@ -30,7 +32,7 @@ export interface DialObserver {
 
 type Phase =
   | { readonly kind: "idle" }
-  | { readonly kind: "asking"; readonly host: TunnelPort; readonly streamId: number; readonly timer: NodeJS.Timeout }
+  | { readonly kind: "asking"; readonly host: HostEntry; readonly streamId: number; readonly timer: NodeJS.Timeout }
   | { readonly kind: "over" };
 
 /**
@@ -38,21 +40,24 @@ type Phase =
  * answer is an answer. Everything happens in the call of the frame that causes it, so that the frame behind an ACCEPT finds the circuit joined.
  */
 export class Dial {
-  readonly circuitId: string = randomUUID();
+  readonly circuitId: string;
   readonly service: string;
   readonly decision: Decision;
-  readonly dialer: TunnelPort;
+  readonly dialer: Party;
+  readonly dialerPort: TunnelPort;
   readonly #init: DialInit;
   readonly #startedAtMs: number = performance.now();
-  #candidates: readonly HostEntry<TunnelPort>[];
+  #candidates: readonly HostEntry[];
   #attempts = 0;
   #phase: Phase = { kind: "idle" };
 
   constructor(init: DialInit) {
     this.#init = init;
+    this.circuitId = init.circuitId;
     this.service = init.open.service;
     this.decision = init.decision;
-    this.dialer = init.dialer;
+    this.dialer = init.dialer.party;
+    this.dialerPort = init.dialer.port;
     this.#candidates = init.candidates;
   }
 
@@ -66,7 +71,7 @@ export class Dial {
   }
 
   start(): void {
-    this.#askNext(this.#noHost(`No host of "${this.service}" is connected to this router.`));
+    this.#askNext(this.#noHost(`No host of "${this.service}" is connected.`));
   }
 
   /** Refuses what was not answered yet, such as when policy changed meanwhile. */
@@ -74,37 +79,42 @@ export class Dial {
     if (this.#phase.kind === "over") return;
     this.#takeBack(WireCode.revoked);
     this.#phase = { kind: "over" };
-    this.dialer.release(this.#init.dialerStreamId);
-    this.dialer.refuse(this.#init.dialerStreamId, why);
+    const { port, streamId } = this.#init.dialer;
+    port.release(streamId);
+    port.refuse(streamId, why);
     this.#init.observer.dialRefused(this, why, decision);
   }
 
   #askNext(otherwise: Refusal): void {
     this.#phase = { kind: "idle" };
-    const next = this.#candidates.findIndex((entry) => entry.tunnel.takesStreams);
-    const host = this.#candidates[next]?.tunnel;
+    const next = this.#candidates.findIndex((entry) => entry.port.takesStreams);
+    const host = this.#candidates[next];
     this.#candidates = this.#candidates.slice(next + 1);
     if (host === undefined || this.#attempts >= this.#init.limits.maxHostAttempts) return this.refuse(otherwise);
     this.#attempts += 1;
-    const streamId = host.offer(this.#openForHost(), this.#offered(host));
+    const streamId = host.port.offer(this.#openFor(host), this.#offered(host));
     if (streamId === null) return this.#askNext(otherwise);
     const timer = setTimeout(() => this.#unanswered(), this.#init.limits.hostAnswerMs).unref();
     this.#phase = { kind: "asking", host, streamId, timer };
   }
 
-  #openForHost(): StreamOpen {
-    const { open, decision, dialer } = this.#init;
+  /** Another router judges the dialer by itself, so it is told who that is; a host is not. */
+  #openFor({ party }: HostEntry): StreamOpen {
+    const { open, told, dialer } = this.#init;
+    const { identity, serial, issuers } = dialer.party;
+    const forRouter = { dialerSerial: serial, dialerIssuers: [...issuers], hostId: party.identity.id.uri };
     return StreamOpen.create({
       service: open.service,
       circuitNonce: open.circuitNonce,
-      dialerId: dialer.peer.identity.id.uri,
-      sliceVersion: decision.sliceVersion,
-      decisionId: decision.decisionId,
+      dialerId: identity.id.uri,
+      sliceVersion: told.sliceVersion,
+      decisionId: told.decisionId,
       circuitId: this.circuitId,
+      ...(party.routerId === null ? {} : forRouter),
     });
   }
 
-  #offered(host: TunnelPort): OfferedSlot {
+  #offered(host: HostEntry): OfferedSlot {
     const ifAsking = (act: () => void): void => {
       if (this.#phase.kind !== "asking" || this.#phase.host !== host) return;
       clearTimeout(this.#phase.timer);
@@ -112,40 +122,41 @@ export class Dial {
     };
     return {
       kind: "offered",
-      accepted: () => ifAsking(() => this.#accepted()),
-      refused: (said) =>
-        ifAsking(() => {
-          const elsewhere = said.code === "DRAINING" || said.code === "OVERLOADED";
-          if (elsewhere) this.#askNext(hostRefusal(said));
-          else this.#answered(hostRefusal(said));
-        }),
+      accepted: (accept) => ifAsking(() => this.#accepted(accept)),
+      refused: (said) => ifAsking(() => this.#refused(host.party, said)),
       gone: () => ifAsking(() => this.#askNext(this.#noHost(`The host of "${this.service}" went away.`))),
     };
   }
 
-  #accepted(): void {
+  /** A router that asks over a link is told the code as it is, so that it can tell whether another host is worth asking. */
+  #refused({ routerId }: Party, said: Refusal): void {
+    const asIs = routerId !== null || this.dialer.routerId !== null;
+    const elsewhere = said.code === "DRAINING" || said.code === "OVERLOADED";
+    if (elsewhere || (routerId !== null && said.code === "NO_HOST"))
+      return this.#askNext(asIs ? routerRefusal(said) : hostRefusal(said));
+    this.#answered(routerId === null ? hostRefusal(said) : routerRefusal(said));
+  }
+
+  #accepted(accept: StreamAccept): void {
     if (this.#phase.kind !== "asking") return;
     const { host, streamId } = this.#phase;
+    const hostId = host.party.identity.id.uri;
+    if (host.party.routerId !== null && accept.hostId !== hostId)
+      throw new FrameError("PAYLOAD_INVALID", "A router accepted for another host than it was asked for.");
     this.#phase = { kind: "over" };
-    const { dialer, dialerStreamId, decision, observer } = this.#init;
+    const { dialer, decision, told, observer } = this.#init;
     const circuit = new Circuit({
       circuitId: this.circuitId,
       service: this.service,
       decision,
       dialer,
-      dialerStreamId,
-      host,
-      hostStreamId: streamId,
+      host: { party: host.party, port: host.port, streamId },
       onEnd: (ended, end) => observer.circuitEnded(ended, end),
     });
-    dialer.join(circuit.dialerLeg, circuit);
-    host.join(circuit.hostLeg, circuit);
-    dialer.accept(dialerStreamId, {
-      circuitId: this.circuitId,
-      sliceVersion: decision.sliceVersion,
-      decisionId: decision.decisionId,
-      hostId: host.peer.identity.id.uri,
-    });
+    dialer.port.join(circuit.dialerLeg, circuit);
+    host.port.join(circuit.hostLeg, circuit);
+    const { decisionId, sliceVersion } = told;
+    dialer.port.accept(dialer.streamId, { circuitId: this.circuitId, sliceVersion, decisionId, hostId });
     observer.dialOpened(this, circuit);
   }
 
@@ -169,7 +180,7 @@ export class Dial {
     if (this.#phase.kind === "over") return;
     this.#takeBack(WireCode.cancelled);
     this.#phase = { kind: "over" };
-    this.dialer.release(this.#init.dialerStreamId);
+    this.dialerPort.release(this.#init.dialer.streamId);
     this.#init.observer.dialCancelled(this);
   }
 
@@ -178,8 +189,8 @@ export class Dial {
     if (this.#phase.kind !== "asking") return;
     const { host, streamId, timer } = this.#phase;
     clearTimeout(timer);
-    host.release(streamId);
-    host.reset(streamId, wireCode);
+    host.port.release(streamId);
+    host.port.reset(streamId, wireCode);
     this.#phase = { kind: "idle" };
   }
 }

@@ -49,6 +49,11 @@ export function hostRefusal(said: Refusal): Refusal {
   });
 }
 
+/** What another router said, passed on within bounds: routers of one trust domain speak with one voice, so the code stays. */
+export function routerRefusal(said: Refusal): Refusal {
+  return bounded({ ...said, code: said.code.slice(0, 64), message: said.message.slice(0, 512) });
+}
+
 /**
  * As it fits one REFUSE, however many rules a host or the authors of policy name: a larger one would end the tunnel of who asked. The decision id
  * resolves what is left out.

@@ -1,21 +1,26 @@
 import { StreamIds } from "@sallyport/tunnel";
+import type { Circuit } from "./circuit.ts";
 import type { OfferedSlot, SplicedSlot, StreamSlot } from "./tunnel-port.ts";
 
 /**
- * Stream ids of one tunnel and what they stand for. Odd ids are the workload's, even ids the router's; ids only grow. An id without a slot is of a
- * stream that is over, or was never opened: `requireUsed` tells them apart.
+ * Stream ids of one tunnel or link and what they stand for. An id without a slot is of a stream that is over, or was never opened: `requireUsed`
+ * tells them apart.
  */
 export class StreamSlots {
   readonly #slots = new Map<number, StreamSlot>();
-  readonly #ids = new StreamIds("router");
+  readonly #ids: StreamIds;
   #own = 0;
+
+  constructor(side: "router" | "workload") {
+    this.#ids = new StreamIds(side);
+  }
 
   /** Streams of both sides. */
   get size(): number {
     return this.#slots.size;
   }
 
-  /** Streams that the router opened. */
+  /** Streams that this end opened. */
   get own(): number {
     return this.#own;
   }
@@ -29,12 +34,12 @@ export class StreamSlots {
     this.#ids.requireUsed(streamId);
   }
 
-  /** The workload's OPEN. Throws FrameError STREAM_ID_INVALID. */
+  /** The peer's OPEN. Throws FrameError STREAM_ID_INVALID. */
   usePeer(streamId: number): void {
     this.#ids.usePeer(streamId);
   }
 
-  /** A stream of the router's; null when all its ids are used up. */
+  /** A stream of this end's; null when all its ids are used up. */
   offer(slot: OfferedSlot): number | null {
     const streamId = this.#ids.next();
     if (streamId === null) return null;
@@ -49,6 +54,10 @@ export class StreamSlots {
 
   delete(streamId: number): void {
     if (this.#slots.delete(streamId) && this.#ids.isLocal(streamId)) this.#own -= 1;
+  }
+
+  circuits(): readonly Circuit[] {
+    return [...this.#slots.values()].flatMap((slot) => (slot.kind === "spliced" ? [slot.circuit] : []));
   }
 
   /** The tunnel is over: every stream ends, each in its own way. */

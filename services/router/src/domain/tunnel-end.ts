@@ -15,8 +15,10 @@ export type TunnelEnd =
   | { readonly kind: "overflowed" }
   | { readonly kind: "no-hello" };
 
-/** What GOAWAY tells the workload of an end that the router decided. */
-export function wireCodeOf(end: Exclude<TunnelEnd, { kind: "left" | "drained" }>): number {
+/** An end that the router decides, and tells by GOAWAY. */
+export type DecidedEnd = Exclude<TunnelEnd, { kind: "left" | "drained" }>;
+
+export function wireCodeOf(end: DecidedEnd): number {
   switch (end.kind) {
     case "revoked":
       return WireCode.revoked;

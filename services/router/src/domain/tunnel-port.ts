@@ -1,21 +1,21 @@
-import type { Control, Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import type { Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
 import type { TunnelStream } from "@sallyport/tunnel";
 import type { Circuit, CircuitPort } from "./circuit.ts";
 import type { Leg } from "../splice/leg.ts";
 
-/** A tunnel as dials, hosts and built-in streams see it. */
+/** A tunnel, or a link, as a dial sees it. */
 export interface TunnelPort extends CircuitPort {
-  readonly sinceUnixMs: number;
-  /** Whether a further stream towards the workload may be opened. */
+  /** Whether a further stream towards the other end may be opened. */
   readonly takesStreams: boolean;
-  /** Opens a stream towards the workload: the answer goes to `slot`. Null when all ids of the tunnel are used up. */
+  /** Opens a stream towards the other end: the answer goes to `slot`. Null when no further one can be opened. */
   offer(open: StreamOpen, slot: OfferedSlot): number | null;
+  /** Gives a stream that the other end opened its meaning. */
+  place(streamId: number, slot: OpeningSlot | LocalSlot): void;
   accept(streamId: number, accept: StreamAccept): void;
   refuse(streamId: number, refusal: Refusal): void;
   reset(streamId: number, wireCode: number): void;
   /** From now on frames of `leg` pass through the splice. */
   join(leg: Leg, circuit: Circuit): void;
-  sendControl(message: Control): void;
 }
 
 /** What a stream id of a tunnel stands for. A stream that ended has no slot. */
@@ -27,10 +27,10 @@ export interface OpeningSlot {
   cancelled(): void;
 }
 
-/** The host was asked. */
+/** The host, or the router that has its tunnel, was asked. */
 export interface OfferedSlot {
   readonly kind: "offered";
-  accepted(): void;
+  accepted(accept: StreamAccept): void;
   refused(refusal: Refusal): void;
   gone(): void;
 }
@@ -41,7 +41,7 @@ export interface SplicedSlot {
   readonly circuit: Circuit;
 }
 
-/** A built-in stream: it ends in this process. */
+/** A stream that ends in this process. */
 export interface LocalSlot {
   readonly kind: "local";
   readonly stream: TunnelStream;

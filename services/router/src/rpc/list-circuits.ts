@@ -7,8 +7,8 @@ export function listCircuits(switchboard: Switchboard): UnaryHandler<ListCircuit
     circuits: [...switchboard.circuits.values()].map((circuit) => ({
       circuitId: circuit.circuitId,
       service: circuit.service,
-      dialerId: circuit.dialer.peer.identity.id.uri,
-      hostId: circuit.host.peer.identity.id.uri,
+      dialerId: circuit.dialer.identity.id.uri,
+      hostId: circuit.host.identity.id.uri,
       sinceUnixMs: circuit.sinceUnixMs,
       bytesFromDialer: circuit.dialerLeg.bytes,
       bytesFromHost: circuit.hostLeg.bytes,

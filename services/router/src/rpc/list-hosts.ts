@@ -4,10 +4,10 @@ import type { Switchboard } from "../domain/switchboard.ts";
 
 export function listHosts(switchboard: Switchboard): UnaryHandler<ListHostsRequest, ListHostsResponse> {
   return async () => ({
-    hosts: switchboard.hosts.list().map(({ service, tunnel, sinceUnixMs }) => ({
+    hosts: switchboard.hosts.list().map(({ service, party, port, sinceUnixMs }) => ({
       service,
-      spiffeId: tunnel.peer.identity.id.uri,
-      tunnelId: tunnel.tunnelId,
+      spiffeId: party.identity.id.uri,
+      tunnelId: port.portId,
       sinceUnixMs,
     })),
   });
