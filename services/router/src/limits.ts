@@ -15,6 +15,8 @@ export interface RouterLimits extends SourceLimits {
   /** A workload keeps one tunnel per process, and a second one while it renews. */
   readonly maxTunnelsPerWorkload: number;
   readonly maxPassthroughs: number;
+  /** The same of one source address. A site behind one address enrolls one after the other; each takes less than a second. */
+  readonly maxPassthroughsPerSource: number;
   /** An enrollment is one call: whoever stays longer is cut. */
   readonly passthroughMs: number;
   /** Per direction. A certificate chain, a CSR and an answer fit many times. */
@@ -57,6 +59,7 @@ export const routerLimits: RouterLimits = {
   maxTunnels: 10_000,
   maxTunnelsPerWorkload: 64,
   maxPassthroughs: 256,
+  maxPassthroughsPerSource: 32,
   passthroughMs: 30_000,
   maxPassthroughBytes: 262_144,
   helloMs: 5_000,

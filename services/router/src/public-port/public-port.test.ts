@@ -155,6 +155,36 @@ test("an enrollment that sends more than its bound, or stays longer, is cut", as
   enrollment.close();
 });
 
+test("maxPassthroughsPerSource: one address has only its share of the enrollments, and its next one gets in when one ends", async () => {
+  const hello = await clientHello(["sallyport-enroll/1"]);
+  const upstreams: Socket[] = [];
+  const enrollment = createServer((socket) => {
+    upstreams.push(socket);
+    socket.on("error", () => undefined).on("data", () => socket.write("x"));
+  });
+  enrollment.listen(0, "127.0.0.1");
+  await once(enrollment, "listening");
+  await using network = await RouterNetwork.start({
+    enrollAddress: { host: "127.0.0.1", port: portOf(enrollment.address()) },
+    limits: { maxPassthroughsPerSource: 2 },
+  });
+  const enroll = async (): Promise<Socket> => {
+    const socket = await open(network);
+    socket.write(hello);
+    return socket;
+  };
+  const held = [await enroll(), await enroll()];
+  await Promise.all(held.map((socket) => once(socket, "data")));
+  await closed(await enroll());
+  expect(network.recorded("tunnel.refused")).toMatchObject([{ reason: "source-enrollments" }]);
+  const upstreamGone = Promise.withResolvers<void>();
+  for (const socket of upstreams) socket.once("close", () => upstreamGone.resolve());
+  held[0]?.destroy();
+  await upstreamGone.promise;
+  await once(await enroll(), "data");
+  enrollment.close();
+});
+
 test("an enrollment that nobody answers ends for its client", async () => {
   await using network = await RouterNetwork.start();
   const socket = await open(network);

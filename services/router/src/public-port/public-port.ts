@@ -11,7 +11,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { RouterError } from "../errors.ts";
 import { HandshakeBudget } from "./handshake-budget.ts";
 import { readClientHello } from "./read-client-hello.ts";
-import { SourceAdmission } from "./source-admission.ts";
+import { SourceAdmission, sourceKey } from "./source-admission.ts";
 import type { RouterLimits } from "../limits.ts";
 
 export const tunnelAlpn = "sallyport/1";
@@ -20,8 +20,8 @@ const enrollmentAlpn = "sallyport-enroll/1";
 export interface PublicPortHandlers {
   /** Proves who is there. Resolves when that is done or failed; the ticket ends then. `deadline` ends the handshake. */
   readonly tunnel: (socket: Socket, deadline: AbortSignal) => Promise<void>;
-  /** Resolves when the connection is gone. */
-  readonly enrollment: (socket: Socket) => Promise<void>;
+  /** Resolves when the connection is gone, or with why it has no place. */
+  readonly enrollment: (socket: Socket) => Promise<string | null>;
   /** `reason` is of a closed, small set: it may be counted by. */
   readonly refused: (remoteAddress: string, reason: string) => void;
 }
@@ -89,13 +89,19 @@ export class PublicPort implements AsyncDisposable {
   async #route(socket: Socket, source: string, alpn: readonly string[], deadline: AbortSignal): Promise<void> {
     switch (alpn.find((name) => name === tunnelAlpn || name === enrollmentAlpn)) {
       case tunnelAlpn:
-        if (!(await this.#budget.take(deadline))) return this.#refuse(socket, source, "handshake budget");
+        if (!(await this.#budget.take(sourceKey(source), deadline)))
+          return this.#refuse(socket, source, "handshake budget");
         return await this.#handlers.tunnel(socket, deadline);
       case enrollmentAlpn:
-        return await this.#handlers.enrollment(socket);
+        return await this.#enroll(socket, source);
       case undefined:
         return this.#refuse(socket, source, "no protocol of ours");
     }
+  }
+
+  async #enroll(socket: Socket, source: string): Promise<void> {
+    const refused = await this.#handlers.enrollment(socket);
+    if (refused !== null) this.#refuse(socket, source, refused);
   }
 
   #refuse(socket: Socket, source: string, reason: string): void {
