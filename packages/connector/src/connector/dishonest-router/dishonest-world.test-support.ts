@@ -20,7 +20,7 @@ export interface DishonestWorld extends AsyncDisposable {
   record(): Promise<readonly string[]>;
 }
 
-const moreRules = `
+export const moreRules: string = `
 @id("rival-dials-files") permit (principal == Sallyport::Workload::"rival", action == Sallyport::Action::"dial", resource == Sallyport::Service::"files");
 @id("annex-hosts-shell") permit (principal == Sallyport::Workload::"annex", action == Sallyport::Action::"host", resource == Sallyport::Service::"shell");
 `;
@@ -44,6 +44,12 @@ export async function dishonestWorld(
     waiting.shift()?.(circuit);
   };
   await Promise.all(["files", "shell"].map((service) => host.host(service, "tcp", onCircuit).ready));
+  const recorded = async (noun: string): Promise<readonly string[]> => {
+    await Promise.all(connectors.map((one) => one.flushAudit(AbortSignal.timeout(10_000))));
+    return world.router.events
+      .filter(({ kind }) => kind.startsWith(noun))
+      .map(({ vantage, kind, errorCode }) => `${vantage} ${kind} ${errorCode}`.trim());
+  };
   const next = async (): Promise<Circuit> => await new Promise<Circuit>((resolve) => waiting.push(resolve));
   return {
     world,
@@ -56,12 +62,7 @@ export async function dishonestWorld(
       return { dialed, taken: atHost };
     },
     connector,
-    record: async () => {
-      await Promise.all(connectors.map((one) => one.flushAudit(AbortSignal.timeout(10_000))));
-      return world.router.events
-        .filter(({ kind }) => kind.startsWith("circuit."))
-        .map(({ vantage, kind, errorCode }) => `${vantage} ${kind} ${errorCode}`.trim());
-    },
+    record: async () => await recorded("circuit."),
     [Symbol.asyncDispose]: async () => await world[Symbol.asyncDispose](),
   };
 }
