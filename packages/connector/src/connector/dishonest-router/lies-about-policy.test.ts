@@ -162,7 +162,7 @@ describe("what a router makes up", () => {
     turns = true;
     const before = network.host.policy.versions;
     network.world.policy.apply(reachRules + moreRules + noMoreFiles);
-    await expect.poll(() => network.world.log.lines.join()).toContain("ENVELOPE_INVALID");
+    await expect.poll(() => network.world.log.lines.join()).toContain("policy update refused");
     expect(network.host.policy.versions).toStrictEqual(before);
   });
 });
