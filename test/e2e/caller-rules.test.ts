@@ -32,6 +32,7 @@ import {
   type Method,
 } from "@sallyport/service";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { grpcAddress } from "../network/grpc-address.ts";
 import { temporaryHome, type TemporaryHome } from "../network/temporary-home.ts";
 
 const trustDomain = "sallyport.local";
@@ -87,7 +88,7 @@ afterAll(async () => {
 
 async function svidOf(holder: HolderName): Promise<SvidSource> {
   const bootstrap = await holderBootstrap(home.stateDir, holder);
-  using issue = remoteIssuer({ caAddress: addressOf("ca"), bootstrap });
+  using issue = remoteIssuer({ caAddress: grpcAddress(network.admin.network, "ca"), bootstrap });
   const expectUri = holderId(holder, trustDomain).uri;
   const { svid, bundle } = await requestSvid(issue, { bus: false, expectUri, signal: AbortSignal.timeout(10_000) });
   return new RotatingSvid(svid, bundle);
@@ -107,15 +108,11 @@ async function workloadSvid(): Promise<SvidSource> {
   return new RotatingSvid(createSvid(certificateChain, privateKey), trustBundle(bundle));
 }
 
-function addressOf(service: ServiceName): string {
-  return `127.0.0.1:${network.admin.network.ports[service]}`;
-}
-
 function channelTo(service: ServiceName, caller: string): GrpcChannel {
   const identity = callers.get(caller);
   if (identity === undefined) throw new Error(`no caller ${caller}`);
   return grpcChannel({
-    address: addressOf(service),
+    address: grpcAddress(network.admin.network, service),
     identity,
     expect: ({ id }) => id.uri === holderId(service, trustDomain).uri,
   });

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import {
   ConstellationError,
   currentStateDir,
-  initState,
   openAdmin,
+  openState,
   readNetworkFile,
   startNetwork,
   type Network,
@@ -58,8 +58,13 @@ test("two networks run at once, with roots, ports and processes of their own", a
   const [one, two] = await Promise.all([network.admin.ca.getStatus({}), other.admin.ca.getStatus({})]);
   expect(one.rootFingerprint).not.toBe(two.rootFingerprint);
   const files = await Promise.all([networkFile(first), networkFile(second)]);
-  const all = files.flatMap(({ ports, routerListen }) => [...Object.values(ports), portOf(routerListen)]);
-  expect(new Set(all).size).toBe(16);
+  const all = files.flatMap(({ ports, routers: [{ listen, grpcPort, linkPort }] }) => [
+    ...Object.values(ports),
+    portOf(listen),
+    grpcPort,
+    linkPort,
+  ]);
+  expect(new Set(all).size).toBe(18);
   expect(Object.keys(network.pids).toSorted()).toEqual(["audit", "ca", "enrollment", "nats", "policy", "router"]);
   expect(Object.values(network.pids).filter((pid) => Object.values(other.pids).includes(pid))).toEqual([]);
 });
@@ -160,7 +165,7 @@ test("the router's port is not given away silently", async () => {
 test("a service that cannot start says why, and nothing is left running", async () => {
   await using broken = await home();
   const { stateDir, keyDir } = broken.options;
-  await initState({ stateDir, keyDir, trustDomain: "sallyport.local", routerListen: "127.0.0.1:0" });
+  await openState({ stateDir, keyDir });
   await rm(join(stateDir, "policy/bootstrap/certificate.pem"));
   const failure = await startNetwork(broken.options).catch((error: unknown) => error);
   expect(failure).toMatchObject({ code: "PROCESS_FAILED" });

@@ -24,6 +24,7 @@ import {
   type IssuedSvid,
 } from "@sallyport/service";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { grpcAddress } from "../network/grpc-address.ts";
 import { temporaryHome, type TemporaryHome } from "../network/temporary-home.ts";
 
 const standard = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
@@ -169,7 +170,7 @@ describe.skipIf(grpcurl === undefined)(`grpcurl${grpcurl === undefined ? " (SKIP
     await writeFile(key, caller.svid.privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
     // Names in a certificate prove nothing here, which grpcurl can only be told by trusting any.
     const flags = ["-insecure", "-max-time", "10", "-cert", certificate, "-key", key];
-    const address = `127.0.0.1:${network.admin.network.ports[name]}`;
+    const address = grpcAddress(network.admin.network, name);
     const run = (before: readonly string[], ...after: readonly string[]): Promise<string> =>
       promisify(execFile)(grpcurl ?? "", [...flags, ...before, address, ...after]).then(({ stdout }) => stdout);
 
@@ -193,11 +194,11 @@ async function svidOf(holder: "admin" | "router"): Promise<IssuedSvid> {
 }
 
 function channelTo(name: ServiceName, { svid, bundle }: IssuedSvid = admin): GrpcChannel {
-  const { ports, trustDomain } = network.admin.network;
+  const { network: file } = network.admin;
   return grpcChannel({
-    address: `127.0.0.1:${ports[name]}`,
+    address: grpcAddress(file, name),
     identity: new RotatingSvid(svid, bundle),
-    expect: ({ id }) => id.uri === holderId(name, trustDomain).uri,
+    expect: ({ id }) => id.uri === holderId(name, file.trustDomain).uri,
   });
 }
 

@@ -70,7 +70,7 @@ export async function readStatus(
   return {
     ok: Object.values(services).every(({ ok }) => ok),
     trustDomain: network.trustDomain,
-    routerAddress: network.publicAddress,
+    routerAddress: network.routers[0].publicAddress,
     services,
     hosts,
     tunnels,

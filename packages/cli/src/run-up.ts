@@ -13,8 +13,9 @@ import { defaultStateFolder, keyFolder } from "./state-folder.ts";
 
 export interface RunUpOptions {
   readonly state?: string;
-  readonly listen?: string;
-  readonly publicAddress?: string;
+  readonly routers?: number;
+  readonly listen?: readonly string[];
+  readonly publicAddress?: readonly string[];
   readonly trustDomain?: string;
   readonly json?: boolean;
   readonly logLevel?: string;
@@ -33,6 +34,7 @@ export async function runUp(options: RunUpOptions, context: Context): Promise<vo
     onProgress: ({ step, ms }) => report.step(step, ms),
     onProcessEvent: (event) => report.process(event),
     ...(options.trustDomain === undefined ? {} : { trustDomain: options.trustDomain }),
+    ...(options.routers === undefined ? {} : { routers: options.routers }),
     ...(options.listen === undefined ? {} : { routerListen: options.listen }),
     ...(options.publicAddress === undefined ? {} : { publicAddress: options.publicAddress }),
     ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
@@ -57,8 +59,8 @@ function jsonReport({ terminal }: Context): Report {
   return {
     step: (step, ms) => terminal.printJson({ kind: "progress", step, ms: Math.round(ms) }),
     process: (event) => event.kind === "ended" && terminal.printJson({ ...event, kind: "process-ended" }),
-    ready: ({ routerAddress, trustDomain, pids }, stateDir) =>
-      terminal.printJson({ kind: "up", routerAddress, trustDomain, stateDir, pids }),
+    ready: ({ routerAddress, routerAddresses, trustDomain, pids }, stateDir) =>
+      terminal.printJson({ kind: "up", routerAddress, routerAddresses, trustDomain, stateDir, pids }),
     stopping: () => terminal.printJson({ kind: "stopping" }),
   };
 }
@@ -89,16 +91,16 @@ function textReport({ terminal, env }: Context): Report {
   const { dim, green, yellow, bold } = terminal.noteColors;
   return {
     step: (step, ms) => {
-      const words = STEP_WORDS[step];
+      const words = STEP_WORDS[step] ?? (step.startsWith("router-") ? `${step}: another router` : undefined);
       if (words !== undefined) terminal.note(`  ${green("✓")} ${words} ${dim(`${(ms / 1_000).toFixed(1)} s`)}`);
     },
     process: (event) => {
       if (event.kind === "ended")
         terminal.note(`  ${yellow("!")} ${event.name} ${event.how}; started again in ${event.restartInMs} ms`);
     },
-    ready: ({ routerAddress, trustDomain }, stateDir) => {
+    ready: ({ routerAddresses, trustDomain }, stateDir) => {
       terminal.note(
-        `\n${bold("Up.")} Router ${bold(routerAddress)}, trust domain ${trustDomain}, state in ${stateDir}\n`,
+        `\n${bold("Up.")} Router ${bold(routerAddresses.join(", "))}, trust domain ${trustDomain}, state in ${stateDir}\n`,
       );
       for (const [what, command] of nextCommands(env)) terminal.note(`  ${dim(what.padEnd(22))}  ${command}`);
       terminal.note(`\n${dim("Ctrl-C ends everything.")}`);

@@ -17,9 +17,11 @@ import { RouterServiceService } from "@sallyport/proto/router";
 import { ConstellationError } from "./constellation-error.ts";
 import { KeyFiles } from "./key-files.ts";
 import { stateLayout } from "./layout.ts";
-import { readNetworkFile, type NetworkFile } from "./network-file.ts";
+import { readNetworkFile, runningRouters, type NetworkFile, type RouterEntry } from "./network-file.ts";
 import { isStateLocked } from "./state-lock.ts";
-import { holderId, type HolderName, type ServiceName } from "./roles.ts";
+import { holderId, routerProcess, type HolderName, type ProcessName } from "./roles.ts";
+
+export type RouterClient = ServiceClient<typeof RouterServiceService>;
 
 /** The administrator's view of a network: every method of every service, as `/admin/local`. */
 export interface AdminClients extends AsyncDisposable {
@@ -27,7 +29,10 @@ export interface AdminClients extends AsyncDisposable {
   readonly ca: ServiceClient<typeof CertificateAuthorityServiceService>;
   readonly enrollment: ServiceClient<typeof EnrollmentServiceService>;
   readonly policy: ServiceClient<typeof PolicyServiceService>;
-  readonly router: ServiceClient<typeof RouterServiceService>;
+  /** The first of `routers`. */
+  readonly router: RouterClient;
+  /** The routers that run, in the order of their names. */
+  readonly routers: readonly { readonly name: string; readonly client: RouterClient }[];
   readonly audit: ServiceClient<typeof AuditServiceService>;
 }
 
@@ -54,20 +59,29 @@ export async function openAdmin(
   await using owned = new AsyncDisposableStack();
   const issue = owned.use(remoteIssuer({ caAddress: loopback(network.ports.ca), bootstrap }));
   const identity = owned.use(await firstSvid(issue, network, options.signal)).source;
-  const channel = (name: ServiceName): GrpcChannel =>
+  const channel = (name: ProcessName, port: number): GrpcChannel =>
     owned.use(
       grpcChannel({
-        address: loopback(network.ports[name]),
+        address: loopback(port),
         identity,
         expect: (peer) => peer.id.uri === holderId(name, trustDomain).uri,
       }),
     );
+  const service = (name: "ca" | "enrollment" | "policy" | "audit"): GrpcChannel => channel(name, network.ports[name]);
+  const routerClient = ({ name, grpcPort }: RouterEntry): RouterClient =>
+    serviceClient(channel(routerProcess(name), grpcPort), RouterServiceService);
+  const [first, ...others] = runningRouters(network);
+  const router = routerClient(first);
   const clients = {
-    ca: serviceClient(channel("ca"), CertificateAuthorityServiceService),
-    enrollment: serviceClient(channel("enrollment"), EnrollmentServiceService),
-    policy: serviceClient(channel("policy"), PolicyServiceService),
-    router: serviceClient(channel("router"), RouterServiceService),
-    audit: serviceClient(channel("audit"), AuditServiceService),
+    ca: serviceClient(service("ca"), CertificateAuthorityServiceService),
+    enrollment: serviceClient(service("enrollment"), EnrollmentServiceService),
+    policy: serviceClient(service("policy"), PolicyServiceService),
+    router,
+    routers: [
+      { name: first.name, client: router },
+      ...others.map((entry) => ({ name: entry.name, client: routerClient(entry) })),
+    ],
+    audit: serviceClient(service("audit"), AuditServiceService),
   };
   const kept = owned.move();
   return { network, ...clients, [Symbol.asyncDispose]: () => kept.disposeAsync() };

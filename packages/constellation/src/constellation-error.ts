@@ -5,6 +5,7 @@ export type ConstellationErrorCode =
   | "KEY_MISSING"
   | "PORT_TAKEN"
   | "ADDRESS_INVALID"
+  | "ROUTERS_INVALID"
   | "PUBLIC_ADDRESS_MISSING"
   | "NATS_SERVER_MISSING"
   | "PROCESS_FAILED"

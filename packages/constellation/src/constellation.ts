@@ -9,10 +9,16 @@ import { serviceEntry } from "./checkout.ts";
 import type { KeyFiles } from "./key-files.ts";
 import type { StateLayout } from "./layout.ts";
 import { NatsProcess } from "./nats-process.ts";
-import type { NetworkFile } from "./network-file.ts";
+import { runningRouters, type NetworkFile } from "./network-file.ts";
 import { lastWords } from "./process-log.ts";
-import { holderId, serviceNames, type ServiceName } from "./roles.ts";
-import { inherited, serviceEnvironment, type EnvironmentInput } from "./service-environment.ts";
+import { holderId, serviceOf, type ProcessName } from "./roles.ts";
+import {
+  inherited,
+  processOf,
+  serviceEnvironment,
+  type EnvironmentInput,
+  type Instance,
+} from "./service-environment.ts";
 import { launchService } from "./service-process.ts";
 import { SupervisedProcess, type Launch, type ProcessEvent } from "./supervised-process.ts";
 
@@ -29,7 +35,7 @@ export interface ConstellationOptions {
 
 export class Constellation implements AsyncDisposable {
   readonly #options: ConstellationOptions;
-  readonly #processes = new Map<string, SupervisedProcess>();
+  readonly #processes = new Map<ProcessName | "nats", SupervisedProcess>();
   readonly #bus = new AsyncDisposableStack();
   #starting: Promise<void> = Promise.resolve();
   #stopping = false;
@@ -51,7 +57,7 @@ export class Constellation implements AsyncDisposable {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    const ca = this.#startService("ca");
+    const ca = this.#startService({ kind: "service", process: "ca" });
     await ca.ready;
     const bus = await this.#startBus(signal);
     await Promise.all([bus.ready, ...this.#startOthers()]);
@@ -59,7 +65,8 @@ export class Constellation implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
-    await Promise.all((["router", "enrollment", "policy", "ca"] as const).map((name) => this.#stop(name)));
+    const emitters = [...this.#processes.keys()].filter((name) => name !== "audit" && name !== "nats");
+    await Promise.all(emitters.map((name) => this.#stop(name)));
     await this.#stop("audit");
     await this.#stop("nats");
     // A start that was given up has nothing left to wait for now, and starts nothing more.
@@ -67,8 +74,22 @@ export class Constellation implements AsyncDisposable {
     await this.#bus.disposeAsync();
   }
 
+  /**
+   * Ends a process in its own way, and resolves when the one that takes its place is ready.
+   * @param graceMs between SIGTERM and SIGKILL.
+   */
+  async restart(name: ProcessName | "nats", options: { readonly graceMs: number }): Promise<void> {
+    const supervised = this.#processes.get(name);
+    if (supervised === undefined) throw new TypeError(`there is no process ${name}`);
+    await supervised.restart(options.graceMs);
+  }
+
   #startOthers(): readonly Promise<void>[] {
-    return serviceNames.filter((name) => name !== "ca").map((name) => this.#startService(name).ready);
+    const services = (["enrollment", "policy", "audit"] as const).map(
+      (process) => ({ kind: "service", process }) as const,
+    );
+    const routers = runningRouters(this.#options.network).map((router) => ({ kind: "router", router }) as const);
+    return [...services, ...routers].map((instance) => this.#startService(instance).ready);
   }
 
   /** We ask the CA for the bus's certificate, by the bus's own bootstrap credential. */
@@ -98,20 +119,21 @@ export class Constellation implements AsyncDisposable {
     return this.#supervise("nats", () => nats.launch());
   }
 
-  #startService(name: ServiceName): SupervisedProcess {
+  #startService(instance: Instance): SupervisedProcess {
     const { layout, env } = this.#options;
     const environment: EnvironmentInput = this.#options;
+    const name = processOf(instance);
     const settings = {
       ...inherited(env),
       NODE_COMPILE_CACHE: layout.compileCacheDir,
-      ...serviceEnvironment(name, environment),
+      ...serviceEnvironment(instance, environment),
     };
     return this.#supervise(name, () =>
-      launchService({ name, entry: serviceEntry(name), env: settings, logDir: layout.logDir }),
+      launchService({ name, entry: serviceEntry(serviceOf(name)), env: settings, logDir: layout.logDir }),
     );
   }
 
-  #supervise(name: string, launch: () => Promise<Launch>): SupervisedProcess {
+  #supervise(name: ProcessName | "nats", launch: () => Promise<Launch>): SupervisedProcess {
     if (this.#stopping) throw new Error("the network is being stopped");
     const { layout, onReady, onProcessEvent } = this.#options;
     const supervised = new SupervisedProcess({
@@ -128,7 +150,7 @@ export class Constellation implements AsyncDisposable {
     return supervised;
   }
 
-  async #stop(name: ServiceName | "nats"): Promise<void> {
+  async #stop(name: ProcessName | "nats"): Promise<void> {
     await this.#processes.get(name)?.[Symbol.asyncDispose]();
   }
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ConstellationError } from "./constellation-error.ts";
@@ -27,6 +28,11 @@ export class KeyFiles {
     const key = randomBytes(32);
     await writeFile(this.path(name), `${key.toString("base64")}\n`, { mode: 0o600, flag: "wx" });
     return key;
+  }
+
+  /** The key of `name`, made when there is none. */
+  async ensure(name: KeyName): Promise<Buffer> {
+    return existsSync(this.path(name)) ? await this.read(name) : await this.create(name);
   }
 
   /** @throws ConstellationError KEY_MISSING */

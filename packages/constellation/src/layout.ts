@@ -10,6 +10,7 @@ export interface StateLayout {
   readonly natsStoreDir: string;
   readonly natsConfigFile: string;
   readonly natsPidFile: string;
+  readonly rootFile: string;
   /** Sealed under the key `root`, which nothing needs to run: it can be taken off the machine. */
   readonly rootKeyFile: string;
   readonly bootstrapCaFile: string;
@@ -29,6 +30,7 @@ export function stateLayout(stateDir: string): StateLayout {
     natsStoreDir: join(stateDir, "nats", "jetstream"),
     natsConfigFile: join(stateDir, "nats", "nats.conf"),
     natsPidFile: join(stateDir, "nats", "pid"),
+    rootFile: join(stateDir, "ca", "root.pem"),
     rootKeyFile: join(stateDir, "ca", "root-key.pem"),
     bootstrapCaFile: join(stateDir, "ca", "bootstrap-roots.pem"),
     bootstrapCaKeyFile: join(stateDir, "ca", "bootstrap-ca-key.pem"),

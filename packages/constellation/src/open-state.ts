@@ -1,47 +1,47 @@
+import { openBootstrapAuthority, writeBootstrapCredential } from "./bootstrap-credential.ts";
 import { ConstellationError } from "./constellation-error.ts";
 import { initState } from "./init-state.ts";
+import { KeyFiles } from "./key-files.ts";
 import { stateLayout } from "./layout.ts";
-import { readNetworkFile, writeNetworkFile, type NetworkFile, type PrivatePorts } from "./network-file.ts";
-import { choosePorts, isFree, parseHostPort } from "./ports.ts";
+import { readNetworkFile, writeNetworkFile, type NetworkFile, type RouterEntry } from "./network-file.ts";
+import { planRouters, type RouterWishes } from "./plan-routers.ts";
+import { isFree, parseHostPort } from "./ports.ts";
+import { choosePrivatePorts } from "./private-ports.ts";
+import { routerProcess } from "./roles.ts";
 
-export interface OpenStateOptions {
+export interface OpenStateOptions extends RouterWishes {
   readonly stateDir: string;
   readonly keyDir: string;
   readonly trustDomain?: string;
-  readonly routerListen?: string;
-  readonly publicAddress?: string;
 }
 
 /** The network of a state folder, made when there is none, with ports that can be listened on now. @throws ConstellationError */
 export async function openState(options: OpenStateOptions): Promise<NetworkFile> {
-  const { stateDir, keyDir, trustDomain = "sallyport.local", routerListen = "127.0.0.1:0", publicAddress } = options;
+  const { stateDir, keyDir, trustDomain = "sallyport.local" } = options;
   const { networkFile } = stateLayout(stateDir);
   const found = await readNetworkFile(networkFile);
-  if (found === undefined) {
-    checkAddress(routerListen);
-    checkReachable(publicAddress ?? routerListen);
-    await checkRouterPort(routerListen, "Choose another with --listen, or leave it out for a free one.");
-    return await initState({
-      stateDir,
-      keyDir,
-      trustDomain,
-      routerListen,
-      ...(publicAddress === undefined ? {} : { publicAddress }),
-    });
-  }
-  await checkRouterPort(
-    found.routerListen,
-    "Stop the program that has it; the port cannot change, because enrolled workloads know it.",
-  );
+  const running = options.routers ?? found?.running ?? 1;
+  const routers = await planRouters(found?.routers ?? [], options, running);
+  for (const { publicAddress } of routers.slice(0, running)) checkReachable(publicAddress);
+  await checkPublicPorts(routers.slice(0, running), found?.routers ?? []);
+  if (found === undefined) return await initState({ stateDir, keyDir, trustDomain, routers, running });
   // Private ports may change: only our own processes know them.
-  const network = {
-    ...found,
-    publicAddress: publicAddress ?? found.publicAddress,
-    ports: await freePorts(found.ports),
-  };
-  checkReachable(network.publicAddress);
+  const network: NetworkFile = { ...found, ...(await choosePrivatePorts(found.ports, routers)), running };
+  await addCredentials(stateDir, found, network);
   await writeNetworkFile(networkFile, network);
   return network;
+}
+
+/** Of routers that were never there: before the file names them, so that it names nobody who could not start. */
+async function addCredentials(stateDir: string, found: NetworkFile, network: NetworkFile): Promise<void> {
+  const added = network.routers.slice(found.routers.length);
+  if (added.length === 0) return;
+  const layout = stateLayout(stateDir);
+  const keys = new KeyFiles(found.keyDir, found.id);
+  const { trustDomain } = network;
+  const authority = await openBootstrapAuthority(layout, keys);
+  for (const { name } of added)
+    await writeBootstrapCredential(routerProcess(name), { layout, keys, trustDomain, authority });
 }
 
 /** Workloads are told this address. */
@@ -55,31 +55,16 @@ function checkReachable(publicAddress: string): void {
   });
 }
 
-function checkAddress(listen: string): void {
-  const { host, port } = parseHostPort(listen);
-  if (host !== "" && /:\d{1,5}$/.test(listen) && port <= 65_535) return;
-  throw new ConstellationError({
-    code: "ADDRESS_INVALID",
-    message: `"${listen}" is not host:port`,
-    remedy: "Write an address of this machine and a port, such as 127.0.0.1:8443.",
-  });
-}
-
-async function checkRouterPort(routerListen: string, remedy: string): Promise<void> {
-  if (await isFree(parseHostPort(routerListen))) return;
-  throw new ConstellationError({
-    code: "PORT_TAKEN",
-    message: `the router cannot listen on ${routerListen}: in use, not an address of this machine, or not for this user`,
-    remedy,
-  });
-}
-
-async function freePorts(ports: PrivatePorts): Promise<PrivatePorts> {
-  const { nats, ca, enrollment, enroll, policy, router, audit } = ports;
-  const wanted = [nats, ca, enrollment, enroll, policy, router, audit];
-  const [a = nats, b = ca, c = enrollment, d = enroll, e = policy, f = router, g = audit] = await choosePorts(
-    "127.0.0.1",
-    wanted,
-  );
-  return { nats: a, ca: b, enrollment: c, enroll: d, policy: e, router: f, audit: g };
+async function checkPublicPorts(routers: readonly RouterEntry[], found: readonly RouterEntry[]): Promise<void> {
+  for (const listen of new Set(routers.map((router) => router.listen))) {
+    if (await isFree(parseHostPort(listen))) continue;
+    const isKnown = found.some((router) => router.listen === listen);
+    throw new ConstellationError({
+      code: "PORT_TAKEN",
+      message: `the router cannot listen on ${listen}: in use, not an address of this machine, or not for this user`,
+      remedy: isKnown
+        ? "Stop the program that has it; the port cannot change, because enrolled workloads know it."
+        : "Choose another with --listen, or leave it out for a free one.",
+    });
+  }
 }

@@ -1,7 +1,16 @@
 import type { KeyFiles } from "./key-files.ts";
 import type { StateLayout } from "./layout.ts";
-import type { NetworkFile } from "./network-file.ts";
-import { instanceName, type ServiceName } from "./roles.ts";
+import { publicAddresses, type NetworkFile, type RouterEntry } from "./network-file.ts";
+import { instanceOf, routerProcess, type ProcessName, type ServiceName } from "./roles.ts";
+
+/** A process to start: a service, or one of the routers. */
+export type Instance =
+  | { readonly kind: "service"; readonly process: Exclude<ServiceName, "router"> }
+  | { readonly kind: "router"; readonly router: RouterEntry };
+
+export function processOf(instance: Instance): ProcessName {
+  return instance.kind === "router" ? routerProcess(instance.router.name) : instance.process;
+}
 
 export interface EnvironmentInput {
   readonly network: NetworkFile;
@@ -13,44 +22,53 @@ export interface EnvironmentInput {
 }
 
 /** The settings of a service, whole: a service inherits nothing of ours but what `inherited` names. No value is a secret. */
-export function serviceEnvironment(name: ServiceName, input: EnvironmentInput): Readonly<Record<string, string>> {
+export function serviceEnvironment(instance: Instance, input: EnvironmentInput): Readonly<Record<string, string>> {
   const { network, layout, keys } = input;
-  const loopback = (port: number): string => `127.0.0.1:${port}`;
+  const name = processOf(instance);
+  const grpcPort = instance.kind === "router" ? instance.router.grpcPort : network.ports[instance.process];
   return {
     SALLYPORT_TRUST_DOMAIN: network.trustDomain,
-    SALLYPORT_INSTANCE: instanceName,
+    SALLYPORT_INSTANCE: instanceOf(name),
     SALLYPORT_STATE_DIR: layout.processDir(name),
     SALLYPORT_KEY_ENCRYPTION_KEY_FILE: keys.path(name),
     SALLYPORT_BOOTSTRAP_DIR: layout.bootstrapDir(name),
-    SALLYPORT_GRPC_LISTEN: loopback(network.ports[name]),
+    SALLYPORT_GRPC_LISTEN: loopback(grpcPort),
     SALLYPORT_CA_ADDRESS: loopback(network.ports.ca),
     SALLYPORT_NATS_URL: `tls://${loopback(network.ports.nats)}`,
     SALLYPORT_LOG_LEVEL: input.logLevel,
-    ...ownSettings(name, input, loopback),
+    ...(instance.kind === "router" ? routerSettings(instance.router, input) : ownSettings(instance.process, input)),
+  };
+}
+
+function routerSettings(router: RouterEntry, { network }: EnvironmentInput): Readonly<Record<string, string>> {
+  return {
+    SALLYPORT_ROUTER_LISTEN: router.listen,
+    SALLYPORT_PUBLIC_ADDRESS: router.publicAddress,
+    SALLYPORT_ENROLL_ADDRESS: loopback(network.ports.enroll),
+    SALLYPORT_ENROLLMENT_ADDRESS: loopback(network.ports.enrollment),
   };
 }
 
 function ownSettings(
-  name: ServiceName,
+  name: Exclude<ServiceName, "router">,
   { network, svidTtlSeconds }: EnvironmentInput,
-  loopback: (port: number) => string,
-): Record<string, string> {
+): Readonly<Record<string, string>> {
   switch (name) {
-    case "router":
-      return {
-        SALLYPORT_ROUTER_LISTEN: network.routerListen,
-        SALLYPORT_PUBLIC_ADDRESS: network.publicAddress,
-        SALLYPORT_ENROLL_ADDRESS: loopback(network.ports.enroll),
-        SALLYPORT_ENROLLMENT_ADDRESS: loopback(network.ports.enrollment),
-      };
     case "enrollment":
-      return { SALLYPORT_ENROLL_LISTEN: loopback(network.ports.enroll), SALLYPORT_ROUTERS: network.publicAddress };
+      return {
+        SALLYPORT_ENROLL_LISTEN: loopback(network.ports.enroll),
+        SALLYPORT_ROUTERS: publicAddresses(network).join(","),
+      };
     case "ca":
       return svidTtlSeconds === undefined ? {} : { SALLYPORT_SVID_TTL_SECONDS: String(svidTtlSeconds) };
     case "policy":
     case "audit":
       return {};
   }
+}
+
+function loopback(port: number): string {
+  return `127.0.0.1:${port}`;
 }
 
 const inheritedNames = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];

@@ -2,11 +2,15 @@ import { mkdir } from "node:fs/promises";
 import { openAdmin, type AdminClients } from "./admin-clients.ts";
 import { Constellation } from "./constellation.ts";
 import { rememberCurrent } from "./current-network.ts";
-import { ConstellationError } from "./constellation-error.ts";
+import { restartProcess, type RestartOptions } from "./restart-process.ts";
 import { KeyFiles } from "./key-files.ts";
 import { stateLayout } from "./layout.ts";
+import { publicAddresses } from "./network-file.ts";
 import { openState } from "./open-state.ts";
+import type { RouterWishes } from "./plan-routers.ts";
+import type { ProcessName } from "./roles.ts";
 import { lockState } from "./state-lock.ts";
+import { untilAborted } from "./until-aborted.ts";
 import type { ProcessEvent } from "./supervised-process.ts";
 
 export interface Progress {
@@ -16,16 +20,12 @@ export interface Progress {
   readonly ms: number;
 }
 
-export interface StartOptions {
+export interface StartOptions extends RouterWishes {
   readonly stateDir: string;
   /** Where key encryption keys of new networks go: outside the state folder. */
   readonly keyDir: string;
   /** Of a new network. Default `sallyport.local`. */
   readonly trustDomain?: string;
-  /** Of a new network. Default `127.0.0.1:0`: a free port, kept. */
-  readonly routerListen?: string;
-  /** Where workloads reach the router. Default: what it was, at first `routerListen`. */
-  readonly publicAddress?: string;
   /** Default `info`. */
   readonly logLevel?: string;
   /** Life of every certificate from now on. Default: an hour. Short for drills: what happens when all of them have expired. */
@@ -42,11 +42,19 @@ export interface StartOptions {
 
 export interface Network extends AsyncDisposable {
   readonly admin: AdminClients;
-  /** `host:port` for workloads. */
+  /** `host:port` for workloads: the first router's. */
   readonly routerAddress: string;
+  /** All of them, each once. */
+  readonly routerAddresses: readonly string[];
   readonly trustDomain: string;
   /** By process name, as they are now. */
   readonly pids: Readonly<Record<string, number>>;
+  /**
+   * Ends a process in its own way, which for a router is a drain, and resolves when the one that takes its place is ready.
+   * One router after another is a rolling restart.
+   * @throws ConstellationError START_TIMEOUT
+   */
+  restart(name: ProcessName | "nats", options?: RestartOptions): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -90,33 +98,14 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
   const stop = (): Promise<void> => kept.disposeAsync();
   return {
     admin,
-    routerAddress: network.publicAddress,
+    routerAddress: network.routers[0].publicAddress,
+    routerAddresses: publicAddresses(network),
     trustDomain: network.trustDomain,
     get pids() {
       return constellation.pids;
     },
+    restart: (name, restart = {}) => restartProcess(constellation, name, restart),
     stop,
     [Symbol.asyncDispose]: stop,
   };
-}
-
-/** @throws ConstellationError START_TIMEOUT, or the caller's own reason. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(abortReason(signal));
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-}
-
-function abortReason(signal: AbortSignal): unknown {
-  if (!(signal.reason instanceof DOMException) || signal.reason.name !== "TimeoutError") return signal.reason;
-  return new ConstellationError({
-    code: "START_TIMEOUT",
-    message: "the network did not become ready in time",
-    remedy: "Look at the logs in the state folder, or start again on a quieter machine.",
-  });
 }

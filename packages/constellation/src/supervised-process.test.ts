@@ -2,9 +2,9 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { expect, test } from "vitest";
 import { SupervisedProcess, type Launch, type ProcessEvent } from "./supervised-process.ts";
 
-/** A process that says `ready` at once, then runs `script`. */
-function launch(script: string): Launch {
-  const child: ChildProcess = spawn("/bin/sh", ["-c", `echo ready; ${script}`], {
+/** A process that runs `before`, says `ready`, then runs `script`. */
+function launch(script: string, before = ":"): Launch {
+  const child: ChildProcess = spawn("/bin/sh", ["-c", `${before}; echo ready; ${script}`], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   return { child, ready: new Promise((resolve) => child.stdout?.once("data", () => resolve())) };
@@ -82,6 +82,52 @@ test("a stop ends it politely, and by force when it does not listen", async () =
   await Promise.all([polite[Symbol.asyncDispose](), deaf[Symbol.asyncDispose]()]);
   for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
   expect(polite.pid).toBeUndefined();
+});
+
+test("a restart that is asked for is done when the next one is ready, without a pause", async () => {
+  const events: ProcessEvent[] = [];
+  await using supervised = supervise("exec sleep 60", events);
+  await supervised.ready;
+  const first = supervised.pid;
+  await supervised.restart(1_000);
+  expect(supervised.pid).toBeDefined();
+  expect(supervised.pid).not.toBe(first);
+  expect(events.map(({ kind }) => kind)).toEqual(["started", "ready", "ended", "started", "ready"]);
+  expect(events[2]).toMatchObject({ how: "was ended by SIGTERM", restartInMs: 0 });
+});
+
+test("a restart does not wait for one that does not listen", async () => {
+  const events: ProcessEvent[] = [];
+  await using supervised = new SupervisedProcess({
+    name: "test",
+    launch: async () => launch("while :; do sleep 0.05; done", "trap '' TERM"),
+    lastWords: async () => "",
+    onEvent: (event) => events.push(event),
+    stopGraceMs: 100,
+  });
+  await supervised.ready;
+  await supervised.restart(100);
+  expect(events[2]).toMatchObject({ how: "was ended by SIGKILL" });
+});
+
+test("a restart whose process does not start goes on trying with a growing pause, until the stop ends it", async () => {
+  const events: ProcessEvent[] = [];
+  let launches = 0;
+  const supervised = new SupervisedProcess({
+    name: "test",
+    launch: async () => ((launches += 1) === 1 ? launch("exec sleep 60") : Promise.reject(new Error("no such file"))),
+    lastWords: async () => "",
+    onEvent: (event) => events.push(event),
+  });
+  await supervised.ready;
+  const restarted = supervised.restart(1_000);
+  const outcome = expect(restarted).rejects.toThrow("test was stopped");
+  const pauses = (): readonly number[] =>
+    events.flatMap((event) => (event.kind === "ended" ? [event.restartInMs] : []));
+  await until(() => pauses().length >= 3);
+  expect(pauses().slice(0, 3)).toEqual([0, 100, 200]);
+  await supervised[Symbol.asyncDispose]();
+  await outcome;
 });
 
 test("nothing is started after a stop, also between two starts", async () => {

@@ -4,6 +4,7 @@
  * 1. `ready` is about the first start only: it resolves when the process said so, and rejects when it ended `MAX_FAILED_STARTS` times before.
  * 2. After a stop was asked for, nothing is started any more.
  * 3. A process that does not end in its grace is killed.
+ * 4. A restart that was asked for is no failure: the next one starts at once.
  */
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,6 +37,12 @@ const MAX_PAUSE_MS = 5_000;
 /** One that lived this long starts again with the shortest pause. */
 const HEALTHY_MS = 10_000;
 
+/** A restart that was asked for while `instead` ran: done when another one is ready. */
+interface Restart {
+  readonly instead: ChildProcess | undefined;
+  readonly done: PromiseWithResolvers<void>;
+}
+
 export class SupervisedProcess implements AsyncDisposable {
   readonly ready: Promise<void>;
   readonly #options: SupervisedOptions;
@@ -44,6 +51,7 @@ export class SupervisedProcess implements AsyncDisposable {
   readonly #firstReady = Promise.withResolvers<void>();
   #child: ChildProcess | undefined;
   #restarts = 0;
+  readonly #asked = new Set<Restart>();
 
   constructor(options: SupervisedOptions) {
     this.#options = options;
@@ -62,12 +70,31 @@ export class SupervisedProcess implements AsyncDisposable {
     return this.#restarts;
   }
 
+  /** SIGTERM, after `graceMs` SIGKILL. Resolves when the process that takes its place is ready. @throws when it is stopped meanwhile */
+  async restart(graceMs: number): Promise<void> {
+    if (this.#stop.signal.aborted) throw this.#stopped();
+    const child = this.#child;
+    const done = Promise.withResolvers<void>();
+    this.#asked.add({ instead: child, done });
+    if (child !== undefined) {
+      child.kill("SIGTERM");
+      const kill = setTimeout(() => child.kill("SIGKILL"), graceMs); // 3
+      child.once("exit", () => clearTimeout(kill));
+    }
+    await done.promise;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#stop.signal.aborted) {
       this.#stop.abort();
-      this.#firstReady.reject(new Error(`${this.#options.name} was stopped`));
+      this.#firstReady.reject(this.#stopped());
     }
     await this.#running;
+    for (const { done } of this.#asked) done.reject(this.#stopped());
+  }
+
+  #stopped(): Error {
+    return new Error(`${this.#options.name} was stopped`);
   }
 
   async #run(): Promise<void> {
@@ -75,31 +102,31 @@ export class SupervisedProcess implements AsyncDisposable {
     let wasReady = false;
     while (!this.#stop.signal.aborted) {
       const startedAt = Date.now();
-      const how = await this.#runOnce(() => {
+      const { how, wasAsked } = await this.#runOnce(() => {
         wasReady = true;
         this.#firstReady.resolve();
       });
       if (this.#stop.signal.aborted) return;
-      failures = Date.now() - startedAt > HEALTHY_MS ? 1 : failures + 1;
+      failures = wasAsked ? 0 : Date.now() - startedAt > HEALTHY_MS ? 1 : failures + 1;
       if (!wasReady && failures >= MAX_FAILED_STARTS) {
         this.#firstReady.reject(await this.#failure(how));
         return;
       }
-      const restartInMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
+      const restartInMs = wasAsked ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS); // 4
       this.#options.onEvent?.({ kind: "ended", name: this.#options.name, how, restartInMs });
       this.#restarts += 1;
       await sleep(restartInMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     }
   }
 
-  /** @returns how it ended. */
-  async #runOnce(onReady: () => void): Promise<string> {
+  /** @returns how it ended, and whether a restart had asked for that. */
+  async #runOnce(onReady: () => void): Promise<{ readonly how: string; readonly wasAsked: boolean }> {
     const { name, launch, onEvent } = this.#options;
     let started: Launch;
     try {
       started = await launch();
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return { how: error instanceof Error ? error.message : String(error), wasAsked: false };
     }
     const { child, ready } = started;
     this.#child = child;
@@ -108,6 +135,7 @@ export class SupervisedProcess implements AsyncDisposable {
       () => {
         onReady();
         onEvent?.({ kind: "ready", name });
+        this.#finishRestarts(child);
       },
       () => undefined,
     );
@@ -116,7 +144,15 @@ export class SupervisedProcess implements AsyncDisposable {
     const how = await ended;
     this.#child = undefined;
     await stopping[Symbol.asyncDispose]();
-    return how;
+    return { how, wasAsked: [...this.#asked].some(({ instead }) => instead === child) };
+  }
+
+  #finishRestarts(ready: ChildProcess): void {
+    for (const restart of this.#asked) {
+      if (restart.instead === ready) continue;
+      this.#asked.delete(restart);
+      restart.done.resolve();
+    }
   }
 
   /** Invariant 3. */
