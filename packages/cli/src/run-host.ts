@@ -1,4 +1,4 @@
-import { Connector, hostMcp, hostTcp, type Hosting } from "@sallyport/connector";
+import { Connector, hostMcp, hostTcp, tuneHeapForBuffers, type Hosting } from "@sallyport/connector";
 import { connectorLog } from "./connector-log.ts";
 import type { Context } from "./context.ts";
 import { chooseProfile } from "./profile-choice.ts";
@@ -23,6 +23,7 @@ export async function runHost(
   context: Context,
 ): Promise<void> {
   const { terminal, signal } = context;
+  tuneHeapForBuffers();
   const profile = await chooseProfile(options.profile, context);
   await using connector = await Connector.open({
     profile,

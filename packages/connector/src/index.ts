@@ -13,4 +13,5 @@ export { answerFirstRequest, dialStdio, type DialStdioEnd, type DialStdioOptions
 export { hostMcp, type HostMcpOptions, type McpHosting } from "./adapters/mcp/host-mcp.ts";
 export { forward, type Forwarding, type ForwardOptions } from "./adapters/tcp/forward.ts";
 export { hostTcp, type HostTcpOptions } from "./adapters/tcp/host-tcp.ts";
+export { tuneHeapForBuffers } from "@sallyport/tunnel";
 export type { Confinement, ProcessNetwork } from "./confine/confinement.ts";

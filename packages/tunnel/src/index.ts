@@ -3,6 +3,7 @@ export { DEFAULT_FRAME_RATES, FrameBudget, type FrameRate, type FrameRates } fro
 export { FrameChannel } from "./frame-channel.ts";
 export type { FrameChannelOptions } from "./frame-channel-options.ts";
 export type { FrameHandler } from "./frame-handler.ts";
+export { tuneHeapForBuffers } from "./heap-for-buffers.ts";
 export { PROTOCOL_VERSION, checkHello } from "./hello.ts";
 export type { IncomingStream } from "./incoming-stream.ts";
 export {

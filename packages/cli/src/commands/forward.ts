@@ -29,7 +29,7 @@ Examples:
 
 async function runForward(service: string, options: ForwardOptions, context: Context): Promise<void> {
   const [
-    { Connector, forward },
+    { Connector, forward, tuneHeapForBuffers },
     { chooseProfile },
     { connectorLog },
     { failureOf },
@@ -44,6 +44,7 @@ async function runForward(service: string, options: ForwardOptions, context: Con
     import("../until-stopped.ts"),
   ]);
   const { terminal, signal } = context;
+  tuneHeapForBuffers();
   const profile = await chooseProfile(options.profile, context);
   await using connector = await Connector.open({
     profile,
