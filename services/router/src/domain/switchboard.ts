@@ -5,7 +5,7 @@
  *   2. A head that is too old stops new things; it cuts nothing, since it says nothing new about what runs.
  *   3. The deny-list alone is enough to cut: it counts from the moment it arrives.
  */
-import type { PolicyChange, PolicyState } from "@sallyport/policy-engine";
+import type { DeniedSubject, PolicyChange, PolicyState } from "@sallyport/policy-engine";
 import type { HostAnnounce, StreamOpen } from "@sallyport/proto/tunnel";
 import { tunnelClosed, tunnelOpened, type Record } from "../events.ts";
 import type { RouterLimits } from "../limits.ts";
@@ -17,6 +17,7 @@ import { Hosting } from "./hosting.ts";
 import { refusal } from "./refusal.ts";
 import type { RouterTunnel, TunnelOwner } from "./router-tunnel.ts";
 import type { TunnelEnd } from "./tunnel-end.ts";
+import { Tunnels } from "./tunnels.ts";
 
 /** Streams that end in the router itself, by service name. */
 export interface BuiltIns {
@@ -34,7 +35,7 @@ export interface SwitchboardOptions {
 
 export class Switchboard implements TunnelOwner {
   readonly hosts: HostRegistry = new HostRegistry();
-  readonly tunnels: Set<RouterTunnel> = new Set();
+  readonly tunnels: Tunnels = new Tunnels();
   readonly circuits: Circuits;
   readonly dialing: Dialing;
   readonly #hosting: Hosting;
@@ -95,11 +96,10 @@ export class Switchboard implements TunnelOwner {
 
   /** To be called after each change of policy (1). */
   policyChanged(change: PolicyChange): void {
-    if (change.denyListChanged) this.#cutDenied();
-    this.#hosting.policyChanged(change, this.tunnels);
-    const changed = new Set(change.services);
-    this.dialing.policyChanged(changed);
-    this.circuits.judge(changed);
+    this.#cutDenied(change.denied);
+    this.#hosting.policyChanged(change);
+    this.dialing.policyChanged(change.services);
+    this.circuits.judge(change.services);
   }
 
   /** Takes nothing new from now on, and tells every workload so. */
@@ -131,12 +131,12 @@ export class Switchboard implements TunnelOwner {
   }
 
   /** 3 */
-  #cutDenied(): void {
-    for (const tunnel of this.tunnels) {
+  #cutDenied(denied: readonly DeniedSubject[]): void {
+    for (const tunnel of denied.flatMap((subject) => this.tunnels.of(subject))) {
       const entry = this.#options.policy.denied(tunnel.peer);
       if (entry !== null) tunnel.revoke(`On the deny-list${entry.reason === "" ? "" : `: ${entry.reason}`}`);
     }
-    this.circuits.cutDenied();
+    this.circuits.cutDenied(denied);
   }
 
   #checkIdle(): void {

@@ -43,7 +43,7 @@ export class HandshakeBudget {
     if (queue === undefined) this.#queues.set(source, new Set([settle]));
     else queue.add(settle);
     this.#waiting += 1;
-    this.#timer ??= setTimeout(() => this.#serve(), this.#bucket.waitMs()).unref();
+    this.#schedule();
   }
 
   #leave(source: string, settle: Settle, mayStart: boolean): void {
@@ -62,7 +62,12 @@ export class HandshakeBudget {
       this.#leave(source, first, true);
       if (this.#queues.delete(source)) this.#queues.set(source, queue); // 1
     }
-    if (this.#waiting > 0) this.#timer = setTimeout(() => this.#serve(), this.#bucket.waitMs()).unref();
+    if (this.#waiting > 0) this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null) return;
+    this.#timer = setTimeout(() => this.#serve(), this.#bucket.waitMs()).unref();
   }
 
   /** 2 */
