@@ -1,4 +1,11 @@
-import { Connector, hostMcp, hostTcp, tuneHeapForBuffers, type Hosting } from "@sallyport/connector";
+import {
+  Connector,
+  hostMcp,
+  hostTcp,
+  tuneHeapForBuffers,
+  type Hosting,
+  type HostPrecedence,
+} from "@sallyport/connector";
 import { connectorLog } from "./connector-log.ts";
 import type { Context } from "./context.ts";
 import { chooseProfile } from "./profile-choice.ts";
@@ -11,6 +18,8 @@ export interface HostOptions {
   readonly network: "none" | "host";
   readonly env: readonly string[];
   readonly writable: readonly string[];
+  readonly cost: number;
+  readonly precedence: HostPrecedence;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -49,8 +58,12 @@ async function open(
   owned: AsyncDisposableStack,
 ): Promise<{ readonly hosting: Hosting; readonly how: Readonly<Record<string, string>> }> {
   const { env, terminal } = context;
+  const { cost, precedence } = options;
   if (options.tcp !== undefined) {
-    return { hosting: owned.use(hostTcp({ connector, service, target: options.tcp })), how: { target: options.tcp } };
+    return {
+      hosting: owned.use(hostTcp({ connector, service, target: options.tcp, cost, precedence })),
+      how: { target: options.tcp },
+    };
   }
   const { networkFolders } = await import("./network-folders.ts");
   const [executable = "", ...args] = command;
@@ -67,6 +80,8 @@ async function open(
       network: options.network,
       writable: options.writable,
       hidden: await networkFolders(context),
+      cost,
+      precedence,
       onStderr: (text) => void terminal.stderr.write(text),
     }),
   );

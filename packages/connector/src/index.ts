@@ -1,7 +1,10 @@
 export { circuitError, circuitOutcome, type CircuitEnd } from "./circuit/circuit-end.ts";
 export { Circuit, type CircuitFacts } from "./circuit/circuit.ts";
 export { Connector, type ConnectorOptions, type DialOptions, type HostOptions } from "./connector/connector.ts";
+export type { HostHealth } from "./connector/host-health.ts";
+export type { HostPrecedence } from "./connector/host-preference.ts";
 export { Hosting, type HostingStatus, type HostProtocol } from "./connector/hosting.ts";
+export type { TunnelStatus } from "./connector/tunnel-status.ts";
 export type { ConnectorLog } from "./connector/log.ts";
 export { enroll, type EnrollOptions } from "./enroll/enroll.ts";
 export { ConnectorError, describeRefusal, type ConnectorErrorCode } from "./errors.ts";

@@ -27,6 +27,16 @@ export function addHost(program: Command, context: Context): void {
         .argParser(collect)
         .default([], "none"),
     )
+    .addOption(
+      new Option("--cost <number>", "among hosts of one precedence, the lower cost is chosen; 0 to 65535")
+        .argParser(Number)
+        .default(0),
+    )
+    .addOption(
+      new Option("--precedence <level>", "chosen first, as usual, or only while no other host is up")
+        .choices(["required", "default", "failed"])
+        .default("default"),
+    )
     .option("--verbose", "say more on standard error")
     .option("--json", "one JSON object when it is hosted")
     .addHelpText(

@@ -1,12 +1,17 @@
 import { type Control, HostAnnounce } from "@sallyport/proto/tunnel";
 import type { Hosting } from "./hosting.ts";
 import type { ConnectorLog } from "./log.ts";
-import type { OpenTunnel } from "./tunnel-keeper.ts";
+import type { OpenTunnel } from "./open-tunnel.ts";
 
 export type Hostings = ReadonlyMap<string, Hosting>;
 
-export function announce({ tunnel }: OpenTunnel, service: string): void {
-  tunnel.sendControl({ message: { $case: "hostAnnounce", value: HostAnnounce.create({ service }) } });
+/** Offers to host over one tunnel. */
+export function announce(over: OpenTunnel, hosting: Hosting): void {
+  const { service, cost, precedence } = hosting;
+  hosting.announced(over);
+  over.tunnel.sendControl({
+    message: { $case: "hostAnnounce", value: HostAnnounce.create({ service, cost, precedence }) },
+  });
 }
 
 export function withdraw({ tunnel }: OpenTunnel, service: string): void {
@@ -14,21 +19,18 @@ export function withdraw({ tunnel }: OpenTunnel, service: string): void {
 }
 
 /** A new tunnel knows of no offer yet. */
-export function announceAll(open: OpenTunnel, hostings: Hostings): void {
-  for (const hosting of hostings.values()) {
-    hosting.lost();
-    announce(open, hosting.service);
-  }
+export function announceAll(over: OpenTunnel, hostings: Hostings): void {
+  for (const hosting of hostings.values()) announce(over, hosting);
 }
 
-export function takeHostResult({ message }: Control, hostings: Hostings, log: ConnectorLog): void {
+export function takeHostResult({ message }: Control, over: OpenTunnel, hostings: Hostings, log: ConnectorLog): void {
   if (message?.$case !== "hostResult") return;
   const { service, accepted, refusal } = message.value;
-  hostings.get(service)?.answer(message.value);
-  if (accepted) log.info({ service }, "hosted");
-  else
-    log.warn(
-      { service, code: refusal?.code, reason: refusal?.message, decision: refusal?.decisionId },
-      "hosting refused",
-    );
+  hostings.get(service)?.answer(message.value, over);
+  const facts = { service, router: over.router.identity.id.uri };
+  if (accepted) log.info(facts, "hosted");
+  else {
+    const { code, message: reason, decisionId: decision } = refusal ?? {};
+    log.warn({ ...facts, code, reason, decision }, "hosting refused");
+  }
 }

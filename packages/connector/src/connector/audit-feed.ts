@@ -1,22 +1,56 @@
 import { Block, type SignedBlock } from "@sallyport/proto/audit";
 import { AuditAck, AuditPublish } from "@sallyport/proto/tunnel";
-import { readMessage, TunnelError, writeMessage, type Tunnel, type TunnelStream } from "@sallyport/tunnel";
+import { readMessage, TunnelError, writeMessage, type TunnelStream } from "@sallyport/tunnel";
 import { openBuiltIn } from "./built-in-stream.ts";
-import type { OpenTunnel } from "./tunnel-keeper.ts";
+import type { OpenTunnel } from "./open-tunnel.ts";
 
-/** Delivers audit blocks over the built-in stream `sallyport.audit` of the present tunnel, one at a time. */
+/** For a router's acknowledgement, while another one could be asked. */
+const patienceMs = 5_000;
+
+/**
+ * Delivers audit blocks over the built-in stream `sallyport.audit` of one tunnel, one at a time, and over the other when that fails. A block
+ * that arrives over both is stored once: its epoch and number name it.
+ */
 export class AuditFeed {
-  readonly #current: (signal: AbortSignal) => Promise<OpenTunnel>;
-  #open: { readonly tunnel: Tunnel; readonly stream: TunnelStream } | undefined;
+  readonly #usable: (signal: AbortSignal) => Promise<readonly OpenTunnel[]>;
+  #open: { readonly over: OpenTunnel; readonly stream: TunnelStream } | undefined;
 
-  constructor(current: (signal: AbortSignal) => Promise<OpenTunnel>) {
-    this.#current = current;
+  /** @param usable waits for a tunnel; the best first */
+  constructor(usable: (signal: AbortSignal) => Promise<readonly OpenTunnel[]>) {
+    this.#usable = usable;
   }
 
   /** Resolves when JetStream has the block, or nobody ever will. A throw means "not now". */
   async publish(block: SignedBlock, signal: AbortSignal): Promise<"stored" | "invalid"> {
+    const usable = await this.#usable(signal);
+    const present = this.#open?.over;
+    const inTurn = usable.toSorted((one, other) => Number(other === present) - Number(one === present));
+    let failure: unknown;
+    for (const [index, over] of inTurn.entries()) {
+      const isLast = index === inTurn.length - 1;
+      try {
+        const patience = isLast ? signal : AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
+        return await this.#publishOver(over, block, patience);
+      } catch (error) {
+        signal.throwIfAborted();
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  /** Lets go of the stream, so that a tunnel that drains can end. */
+  release(over: OpenTunnel): void {
+    if (this.#open?.over === over) this.#drop(this.#open.stream);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#open !== undefined) this.#drop(this.#open.stream);
+  }
+
+  async #publishOver(over: OpenTunnel, block: SignedBlock, signal: AbortSignal): Promise<"stored" | "invalid"> {
     const { epoch, number } = Block.decode(block.block);
-    const stream = await this.#stream(signal);
+    const stream = await this.#stream(over, signal);
     try {
       await writeMessage(stream, AuditPublish, { block });
       for (;;) {
@@ -30,17 +64,11 @@ export class AuditFeed {
     }
   }
 
-  /** Lets go of the stream, so that a tunnel that drains can end. */
-  release(): void {
-    if (this.#open !== undefined) this.#drop(this.#open.stream);
-  }
-
-  async #stream(signal: AbortSignal): Promise<TunnelStream> {
-    const { tunnel } = await this.#current(signal);
-    if (this.#open?.tunnel === tunnel && !this.#open.stream.destroyed) return this.#open.stream;
-    this.release();
-    const stream = await openBuiltIn(tunnel, "sallyport.audit", signal);
-    this.#open = { tunnel, stream };
+  async #stream(over: OpenTunnel, signal: AbortSignal): Promise<TunnelStream> {
+    if (this.#open?.over === over && !this.#open.stream.destroyed) return this.#open.stream;
+    this[Symbol.dispose]();
+    const stream = await openBuiltIn(over.tunnel, "sallyport.audit", signal);
+    this.#open = { over, stream };
     return stream;
   }
 

@@ -11,11 +11,13 @@ import { Connector } from "./connector.ts";
 import type { ConnectorLog } from "./log.ts";
 import { ScriptedRouter, type RouterScript } from "./scripted-router.test-support.ts";
 
-/** A router, a policy, and profiles on disk for as many workloads as a test wants. */
+/** One router or several, a policy, and profiles on disk for as many workloads as a test wants. */
 export interface ConnectorWorld extends AsyncDisposable {
   readonly authority: TestAuthority;
   readonly policy: TestPolicy;
   readonly router: ScriptedRouter;
+  /** `router`, and those of `more`. */
+  readonly routers: readonly ScriptedRouter[];
   readonly folders: BaseFolders;
   readonly log: ConnectorLog & { readonly lines: string[] };
   profile(name: string, options?: { readonly ttlSeconds?: number; readonly now?: Date }): Promise<Profile>;
@@ -25,6 +27,8 @@ export interface ConnectorWorld extends AsyncDisposable {
 export async function connectorWorld(
   options: {
     readonly script?: RouterScript;
+    /** Scripts of further routers, named r2 and so on. */
+    readonly more?: readonly RouterScript[];
     readonly rules?: string;
     readonly protocol?: "mcp" | "tcp";
     readonly now?: () => number;
@@ -32,7 +36,12 @@ export async function connectorWorld(
 ): Promise<ConnectorWorld> {
   const authority = await createTestAuthority();
   const policy = await TestPolicy.create(authority, reachRules + (options.rules ?? ""), options.protocol);
+  const { more = [] } = options;
   const router = await ScriptedRouter.start(authority, policy, options.script);
+  const others = more.map((script, index) =>
+    ScriptedRouter.start(authority, policy, script, { name: `r${index + 2}` }),
+  );
+  const routers = [router, ...(await Promise.all(others))];
   const root = await mkdtemp(join(tmpdir(), "connector-test-"));
   const folders: BaseFolders = {
     configHome: join(root, "config"),
@@ -45,6 +54,7 @@ export async function connectorWorld(
     authority,
     policy,
     router,
+    routers,
     folders,
     log,
     profile: async (name, life) => {
@@ -54,7 +64,7 @@ export async function connectorWorld(
         name,
         folders,
         paths,
-        routers: [router.address],
+        routers: routers.map(({ address }) => address),
         generation: 1,
         svid,
         bundle: authority.bundle,
@@ -73,7 +83,7 @@ export async function connectorWorld(
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(connectors.map((connector) => connector[Symbol.asyncDispose]()));
-      await router[Symbol.asyncDispose]();
+      await Promise.all(routers.map((one) => one[Symbol.asyncDispose]()));
       await rm(root, { recursive: true, force: true });
     },
   };

@@ -1,8 +1,8 @@
 /**
- * A workload's side of the network: one profile, one tunnel that keeps itself, circuits in both directions.
+ * A workload's side of the network: one profile, tunnels to two routers that keep themselves, circuits in both directions.
  *
  * 1. Every decision is taken by this process's own PolicyState, fed with what policy signed; the router is only compared with it.
- * 2. Offers to host are soft state of a tunnel: each new tunnel gets them again.
+ * 2. Offers to host are soft state of a tunnel: each new tunnel gets them again, and every open one has them all.
  * 3. Every circuit is on record at this end, whether it came to be or not, and how it ended.
  */
 import { AuditEmitter, type EventInput } from "@sallyport/audit-log";
@@ -17,11 +17,15 @@ import { circuitAlpn } from "../circuit/open-circuit.ts";
 import { ConnectorError, refusalError } from "../errors.ts";
 import type { Profile } from "../profile/profile.ts";
 import { announce, announceAll, takeHostResult, withdraw } from "./announce.ts";
+import { probeService, ProbeAnswers } from "./answer-probe.ts";
 import { dialCircuit } from "./dial-circuit.ts";
 import { circuitClosed, circuitOpened, circuitRefused } from "./events.ts";
+import { up, type HostHealth } from "./host-health.ts";
+import { checkedCost, precedences, type HostPrecedence } from "./host-preference.ts";
 import { Hosting, type HostProtocol } from "./hosting.ts";
 import { takeIncoming } from "./incoming-circuit.ts";
 import { failure, type ConnectorLog } from "./log.ts";
+import type { TunnelStatus } from "./tunnel-status.ts";
 import { Uplink } from "./uplink.ts";
 
 export interface ConnectorOptions {
@@ -38,6 +42,12 @@ export interface ConnectorOptions {
 export interface HostOptions {
   /** Circuits at once; further dials are refused with OVERLOADED. Default 64. */
   readonly maxCircuits?: number;
+  /** Among hosts of one precedence that are up, a dial goes to the one of lower cost: a whole number to 65,535. Default 0. */
+  readonly cost?: number;
+  /** `required` is chosen before `default`, and `failed`, a standby, only while no other is up. Default `default`. */
+  readonly precedence?: HostPrecedence;
+  /** Whether a circuit that came now would be served: the answer to a router's probe. Default: always. */
+  readonly health?: () => Promise<HostHealth>;
 }
 
 export interface DialOptions {
@@ -56,6 +66,7 @@ export class Connector implements AsyncDisposable {
   readonly #server: MtlsServer;
   readonly #watch: CircuitWatch;
   readonly #hostings: Map<string, Hosting>;
+  readonly #probes: ProbeAnswers;
   readonly #closing: AbortController = new AbortController();
   readonly #forgetPolicy: () => void;
   #closed: Promise<void> | undefined;
@@ -66,6 +77,7 @@ export class Connector implements AsyncDisposable {
     this.#uplink = uplink;
     this.#audit = audit;
     this.#hostings = hostings;
+    this.#probes = new ProbeAnswers(hostings);
     this.#server = createMtlsServer({ identity: uplink.identity, alpn: [circuitAlpn], clientCertificate: "required" });
     this.#watch = new CircuitWatch(uplink.policy, uplink.identity);
     this.#forgetPolicy = uplink.policy.onChange(() => {
@@ -84,8 +96,11 @@ export class Connector implements AsyncDisposable {
         // Nothing is announced before there is a connector.
         if (opened.connector !== undefined) void opened.connector.#onIncoming(incoming);
       },
-      onControl: (message) => takeHostResult(message, hostings, log),
-      onTunnel: (open) => announceAll(open, hostings),
+      onControl: (message, over) => takeHostResult(message, over, hostings, log),
+      onTunnel: (over) => announceAll(over, hostings),
+      onReleased: (over) => {
+        for (const hosting of hostings.values()) hosting.lost(over);
+      },
       ...(options.now === undefined ? {} : { now: options.now }),
     });
     const audit = await AuditEmitter.open({
@@ -116,6 +131,11 @@ export class Connector implements AsyncDisposable {
     return this.#uplink.policy;
   }
 
+  /** The tunnels that are open, the one that dials prefer first. */
+  get tunnels(): readonly TunnelStatus[] {
+    return this.#uplink.tunnels;
+  }
+
   /** Puts an event of an adapter on record. */
   record(event: EventInput): void {
     this.#audit.record(event);
@@ -142,7 +162,7 @@ export class Connector implements AsyncDisposable {
     }
   }
 
-  /** Offers to host `service`; await `ready` of what it returns for the router's answer. Throws ALREADY_HOSTED. */
+  /** Offers to host `service`; await `ready` of what it returns for the routers' answer. Throws ALREADY_HOSTED, COST_INVALID. */
   host(
     service: string,
     protocol: HostProtocol,
@@ -152,12 +172,22 @@ export class Connector implements AsyncDisposable {
     if (this.#hostings.has(service)) {
       throw new ConnectorError({ code: "ALREADY_HOSTED", message: `This connector hosts ${service} already.` });
     }
-    const hosting = new Hosting(service, protocol, onCircuit, () => this.#withdraw(service), options.maxCircuits ?? 64);
+    const { maxCircuits = 64, cost = 0, precedence = "default", health = async () => up } = options;
+    const hosting = new Hosting({
+      service,
+      protocol,
+      onCircuit,
+      withdraw: () => this.#withdraw(service),
+      maxCircuits,
+      cost: checkedCost(cost),
+      precedence: precedences[precedence],
+      health,
+    });
     this.#hostings.set(service, hosting);
     this.#uplink.want(service);
     this.#learnProtocol(hosting);
-    // Without a tunnel just now, the next one announces it.
-    if (this.#uplink.open !== undefined) announce(this.#uplink.open, service);
+    // A tunnel that opens later announces it then.
+    for (const over of this.#uplink.usable) announce(over, hosting);
     return hosting;
   }
 
@@ -181,6 +211,7 @@ export class Connector implements AsyncDisposable {
 
   async #onIncoming(incoming: IncomingStream): Promise<void> {
     const { service, dialerId, circuitId } = incoming.open;
+    if (service === probeService) return await this.#probes.answer(incoming);
     const hosting = this.#hostings.get(service);
     if (hosting === undefined || this.#closing.signal.aborted) {
       const refusal = localRefusal("NO_HOST", `this workload does not host ${service.slice(0, 64)}`);
@@ -227,7 +258,7 @@ export class Connector implements AsyncDisposable {
 
   #withdraw(service: string): void {
     this.#hostings.delete(service);
-    if (this.#uplink.open !== undefined) withdraw(this.#uplink.open, service);
+    for (const over of this.#uplink.usable) withdraw(over, service);
   }
 }
 

@@ -1,40 +1,99 @@
+/**
+ * A dial, over as many tunnels as it takes.
+ *
+ * 1. What a router cannot do (it drains, is overloaded, knows no host that is up, has no fresh policy) another may. What policy denies is final.
+ * 2. A circuit that loses its path before both ends agreed on it is dialed again: the application has not sent a byte, so nothing can happen twice.
+ * 3. Each attempt has a nonce of its own, so that no two can be taken for one.
+ */
 import { randomBytes } from "node:crypto";
-import { StreamOpen } from "@sallyport/proto/tunnel";
+import { WireCode } from "@sallyport/frame";
+import { StreamOpen, type Refusal } from "@sallyport/proto/tunnel";
 import { TunnelError, type OpenResult } from "@sallyport/tunnel";
 import type { Circuit } from "../circuit/circuit.ts";
 import { openDialerEnd } from "../circuit/open-circuit.ts";
 import { refusalError } from "../errors.ts";
 import { nonceBytes } from "./incoming-circuit.ts";
+import type { OpenTunnel } from "./open-tunnel.ts";
 import type { Uplink } from "./uplink.ts";
 
-/** Asks the router for a host of `service` and makes the circuit to it. */
+type Attempt =
+  | { readonly kind: "dialed"; readonly circuit: Circuit }
+  /** 1. */
+  | { readonly kind: "unable"; readonly refusal: Refusal }
+  /** The tunnel is gone, or the path behind it. */
+  | { readonly kind: "lost"; readonly what: "tunnel" | "path"; readonly cause: unknown };
+
+const maxAttempts = 4;
+const unableCodes: ReadonlySet<string> = new Set(["DRAINING", "OVERLOADED", "NO_HOST", "HOST_DOWN", "HEAD_STALE"]);
+const lostCodes: ReadonlySet<number> = new Set([
+  WireCode.gone,
+  WireCode.drained,
+  WireCode.unavailable,
+  WireCode.unresponsive,
+  WireCode.internal,
+]);
+
+/** Asks a router for a host of `service` and makes the circuit to it. */
 export async function dialCircuit(uplink: Uplink, service: string, signal: AbortSignal): Promise<Circuit> {
   uplink.want(service);
-  const nonce = randomBytes(nonceBytes);
-  const result = await openAccepted(uplink, service, nonce, signal);
-  if (result.kind === "refused")
-    throw refusalError("DIAL_REFUSED", `The dial to ${service} is refused`, result.refusal);
+  const tried = new Set<OpenTunnel>();
+  let told: Refusal | undefined;
+  for (let attempts = 1; ; attempts += 1) {
+    const over = await uplink.current(signal, tried);
+    const attempt = await dialOver(over, uplink, service, signal);
+    switch (attempt.kind) {
+      case "dialed":
+        return attempt.circuit;
+      case "lost":
+        if (attempts >= maxAttempts) throw attempt.cause;
+        if (attempt.what === "tunnel") tried.add(over);
+        break;
+      case "unable": {
+        tried.add(over);
+        const { refusal } = attempt;
+        const isDraining = refusal.code === "DRAINING";
+        if (isDraining) uplink.retire(over);
+        else told ??= refusal;
+        // A router that drains has a successor soon; one that knows no host will not learn of one by being asked again.
+        const isOver = attempts >= maxAttempts || (!isDraining && uplink.usable.every((one) => tried.has(one)));
+        if (isOver) throw refusalError("DIAL_REFUSED", `The dial to ${service} is refused`, told ?? refusal);
+        break;
+      }
+    }
+  }
+}
+
+async function dialOver(over: OpenTunnel, uplink: Uplink, service: string, signal: AbortSignal): Promise<Attempt> {
+  const nonce = randomBytes(nonceBytes); // 3
+  let result: OpenResult;
+  try {
+    result = await over.tunnel.openStream(StreamOpen.create({ service, circuitNonce: nonce }), { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    return lostBy(error, error);
+  }
+  if (result.kind === "refused") {
+    const { refusal } = result;
+    if (unableCodes.has(refusal.code)) return { kind: "unable", refusal };
+    throw refusalError("DIAL_REFUSED", `The dial to ${service} is refused`, refusal);
+  }
   const { stream: carrier, accept } = result;
   const { circuitId, sliceVersion, decisionId, hostId } = accept;
   const plan = { service, nonce, sliceVersion, circuitId, claimedPeerId: hostId, routerDecisionId: decisionId };
-  return await openDialerEnd({ ...plan, carrier, policy: uplink.policy }, uplink.identity, signal);
+  try {
+    const circuit = await openDialerEnd({ ...plan, carrier, policy: uplink.policy }, uplink.identity, signal);
+    return { kind: "dialed", circuit };
+  } catch (error) {
+    signal.throwIfAborted();
+    return lostBy(carrier.errored, error); // 2
+  }
 }
 
-/** Once more on the next tunnel when this one ends or drains meanwhile: nothing was accepted yet, so nothing can happen twice. */
-async function openAccepted(
-  uplink: Uplink,
-  service: string,
-  circuitNonce: Buffer,
-  signal: AbortSignal,
-): Promise<OpenResult> {
-  const open = StreamOpen.create({ service, circuitNonce });
-  const first = await uplink.current(signal);
-  try {
-    const result = await first.tunnel.openStream(open, { signal });
-    if (result.kind === "accepted" || result.refusal.code !== "DRAINING") return result;
-  } catch (error) {
-    if (!(error instanceof TunnelError) || error.code !== "TUNNEL_ENDED") throw error;
-  }
-  const next = await uplink.after(first, signal);
-  return await next.tunnel.openStream(open, { signal });
+/** Throws `error` when the tunnel does not say that the path is gone. */
+function lostBy(told: unknown, error: unknown): Attempt {
+  if (!(told instanceof TunnelError)) throw error;
+  if (told.code === "TUNNEL_ENDED" || told.code === "STREAM_IDS_EXHAUSTED")
+    return { kind: "lost", what: "tunnel", cause: error };
+  if (told.wireCode === null || !lostCodes.has(told.wireCode)) throw error;
+  return { kind: "lost", what: "path", cause: error };
 }

@@ -1,66 +1,94 @@
-import type { HostResult, Refusal } from "@sallyport/proto/tunnel";
+import type { HostResult, Precedence, Refusal } from "@sallyport/proto/tunnel";
 import type { Circuit } from "../circuit/circuit.ts";
 import { refusalError } from "../errors.ts";
+import type { HostHealth } from "./host-health.ts";
+import type { OpenTunnel } from "./open-tunnel.ts";
 
 export type HostProtocol = "mcp" | "tcp";
 
-/** What the router says about an offer to host. It says it again whenever policy changes it. */
+/** What routers say about an offer to host. They say it again whenever policy changes it. */
 export type HostingStatus =
   | { readonly kind: "announcing" }
   | { readonly kind: "hosted" }
   | { readonly kind: "refused"; readonly refusal: Refusal };
 
+export interface HostingInit {
+  readonly service: string;
+  readonly protocol: HostProtocol;
+  readonly onCircuit: (circuit: Circuit) => void;
+  readonly withdraw: (hosting: Hosting) => void;
+  readonly maxCircuits: number;
+  readonly cost: number;
+  readonly precedence: Precedence;
+  readonly health: () => Promise<HostHealth>;
+}
+
 /** An offer to host a service, renewed on every tunnel until it is closed. */
 export class Hosting implements AsyncDisposable {
   readonly service: string;
   readonly protocol: HostProtocol;
-  readonly #onCircuit: (circuit: Circuit) => void;
-  readonly #withdraw: (hosting: Hosting) => void;
+  readonly cost: number;
+  readonly precedence: Precedence;
+  readonly #init: HostingInit;
   readonly #circuits = new Set<Circuit>();
-  readonly #maxCircuits: number;
   /** Circuits that are being made. */
   #pending = 0;
   readonly #first: PromiseWithResolvers<void> = Promise.withResolvers();
-  #status: HostingStatus = { kind: "announcing" };
-  #accepted = false;
+  readonly #answers = new Map<OpenTunnel, HostingStatus>();
   #protocolInPolicy: string | undefined;
 
-  constructor(
-    service: string,
-    protocol: HostProtocol,
-    onCircuit: (circuit: Circuit) => void,
-    withdraw: (hosting: Hosting) => void,
-    maxCircuits: number,
-  ) {
-    this.#maxCircuits = maxCircuits;
-    this.service = service;
-    this.protocol = protocol;
-    this.#onCircuit = onCircuit;
-    this.#withdraw = withdraw;
+  constructor(init: HostingInit) {
+    this.#init = init;
+    this.service = init.service;
+    this.protocol = init.protocol;
+    this.cost = init.cost;
+    this.precedence = init.precedence;
     this.#first.promise.catch(() => undefined);
   }
 
   /**
-   * Resolves when a router first takes the offer and policy says that the service speaks `protocol`; rejects with HOST_REFUSED when either
-   * first says otherwise. The offer stands either way.
+   * Resolves when a router first takes the offer and policy says that the service speaks `protocol`; rejects with HOST_REFUSED when every
+   * router that was asked, or policy, first says otherwise. The offer stands either way.
    */
   get ready(): Promise<void> {
     return this.#first.promise;
   }
 
+  /** `hosted` when at least one router took the offer. */
   get status(): HostingStatus {
-    return this.#status;
+    const refusal = this.protocolRefusal;
+    if (refusal !== undefined) return { kind: "refused", refusal };
+    const answers = [...this.#answers.values()];
+    const best = answers.find(({ kind }) => kind === "hosted") ?? answers.find(({ kind }) => kind === "announcing");
+    if (best?.kind === "hosted" && this.#protocolInPolicy === undefined) return announcing;
+    return best ?? answers[0] ?? announcing;
+  }
+
+  /** What each router says, by its SPIFFE ID. */
+  get answers(): ReadonlyMap<string, HostingStatus> {
+    return new Map([...this.#answers].map(([{ router }, answer]) => [router.identity.id.uri, answer]));
   }
 
   get circuits(): ReadonlySet<Circuit> {
     return this.#circuits;
   }
 
-  /** Takes the router's answer. */
-  answer(result: HostResult): void {
-    this.#accepted = result.accepted;
-    if (result.accepted) this.#judge();
-    else this.#refuse(result.refusal ?? unexplained);
+  /** Whether what is hosted would serve a circuit that came now. */
+  async health(): Promise<HostHealth> {
+    return await this.#init.health();
+  }
+
+  /** The offer was made over this tunnel. */
+  announced(over: OpenTunnel): void {
+    this.#answers.set(over, announcing);
+  }
+
+  /** Takes a router's answer. */
+  answer(result: HostResult, over: OpenTunnel): void {
+    if (!this.#answers.has(over)) return;
+    const refused: HostingStatus = { kind: "refused", refusal: result.refusal ?? unexplained };
+    this.#answers.set(over, result.accepted ? { kind: "hosted" } : refused);
+    this.#judge();
   }
 
   /** Takes what policy says that the service speaks. */
@@ -68,6 +96,11 @@ export class Hosting implements AsyncDisposable {
     if (this.#protocolInPolicy === protocolInPolicy) return;
     this.#protocolInPolicy = protocolInPolicy;
     this.#judge();
+  }
+
+  /** The tunnel is gone; the next one announces again. */
+  lost(over: OpenTunnel): void {
+    this.#answers.delete(over);
   }
 
   /**
@@ -81,28 +114,15 @@ export class Hosting implements AsyncDisposable {
   }
 
   #judge(): void {
-    const refusal = this.protocolRefusal;
-    if (refusal !== undefined) this.#refuse(refusal);
-    else if (this.#accepted && this.#protocolInPolicy !== undefined) {
-      this.#status = { kind: "hosted" };
-      this.#first.resolve();
-    }
-  }
-
-  #refuse(refusal: Refusal): void {
-    this.#status = { kind: "refused", refusal };
-    this.#first.reject(refusalError("HOST_REFUSED", `Hosting ${this.service} is refused`, refusal));
-  }
-
-  /** The tunnel is gone; the next one announces again. */
-  lost(): void {
-    this.#accepted = false;
-    this.#status = { kind: "announcing" };
+    const { status } = this;
+    if (status.kind === "hosted") this.#first.resolve();
+    else if (status.kind === "refused")
+      this.#first.reject(refusalError("HOST_REFUSED", `Hosting ${this.service} is refused`, status.refusal));
   }
 
   /** Makes room for a circuit that is about to be made; undefined when the limit is reached. */
   reserve(): Disposable | undefined {
-    if (this.#circuits.size + this.#pending >= this.#maxCircuits) return undefined;
+    if (this.#circuits.size + this.#pending >= this.#init.maxCircuits) return undefined;
     this.#pending += 1;
     return { [Symbol.dispose]: () => void (this.#pending -= 1) };
   }
@@ -110,17 +130,19 @@ export class Hosting implements AsyncDisposable {
   take(circuit: Circuit): void {
     this.#circuits.add(circuit);
     void circuit.closedBy.then(() => this.#circuits.delete(circuit));
-    this.#onCircuit(circuit);
+    this.#init.onCircuit(circuit);
   }
 
   /** Withdraws the offer and ends its circuits. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#withdraw(this);
+    this.#init.withdraw(this);
     const circuits = [...this.#circuits];
     for (const circuit of circuits) circuit.destroy();
     await Promise.all(circuits.map((circuit) => circuit.closedBy));
   }
 }
+
+const announcing: HostingStatus = { kind: "announcing" };
 
 const unexplained: Refusal = {
   code: "HOST_REFUSED",

@@ -1,27 +1,38 @@
 /**
- * Feeds the policy state from the built-in stream `sallyport.policy` of the present tunnel.
+ * Feeds the policy state from the built-in stream `sallyport.policy` of every tunnel.
  *
- * What comes is signed; a router can withhold it but not make it up. An envelope that does not verify is dropped and logged, the stream
- * goes on: the state keeps what it has, and ages.
+ * 1. What comes is signed; a router can withhold it but not make it up. An envelope that does not verify is dropped and logged, the stream
+ *    goes on: the state keeps what it has, and ages.
+ * 2. The newest that any router passes on counts. What one repeats of an older state than the other's is no news, and no trouble.
+ * 3. That a service is gone is a router's bare word. It counts when the signed head does not say otherwise, or when every router says it.
  */
-import type { PolicyState } from "@sallyport/policy-engine";
+import { PolicyError, type PolicyState } from "@sallyport/policy-engine";
+import { Head, type SignedEnvelope } from "@sallyport/proto/policy";
 import { PolicyInterest, PolicyUpdate } from "@sallyport/proto/tunnel";
 import { readMessage, writeMessage, type TunnelStream } from "@sallyport/tunnel";
 import { backOff } from "./back-off.ts";
 import { openBuiltIn } from "./built-in-stream.ts";
+import type { HeadWatch } from "./head-watch.ts";
 import { failure, type ConnectorLog } from "./log.ts";
-import type { OpenTunnel } from "./tunnel-keeper.ts";
+import type { OpenTunnel } from "./open-tunnel.ts";
+
+interface Source {
+  readonly stop: AbortController;
+  stream: TunnelStream | undefined;
+  /** Services that this router says are gone. */
+  readonly removed: Set<string>;
+}
 
 export class PolicyFeed implements Disposable {
   readonly #state: PolicyState;
+  readonly #heads: HeadWatch;
   readonly #log: ConnectorLog;
   readonly #services = new Set<string>();
-  readonly #stop = new AbortController();
-  #stream: TunnelStream | undefined;
-  #attachment = new AbortController();
+  readonly #sources = new Map<OpenTunnel, Source>();
 
-  constructor(state: PolicyState, log: ConnectorLog) {
+  constructor(state: PolicyState, heads: HeadWatch, log: ConnectorLog) {
     this.#state = state;
+    this.#heads = heads;
     this.#log = log;
   }
 
@@ -29,26 +40,37 @@ export class PolicyFeed implements Disposable {
   want(service: string): void {
     if (this.#services.has(service)) return;
     this.#services.add(service);
-    if (this.#stream !== undefined) void this.#sendInterest(this.#stream);
+    for (const { stream } of this.#sources.values()) if (stream !== undefined) void this.#sendInterest(stream);
   }
 
-  /** From now on this tunnel is the source. */
+  /** From now on this tunnel is a source. */
   attach(open: OpenTunnel): void {
-    this.#attachment.abort();
-    this.#attachment = new AbortController();
-    void this.#follow(open, AbortSignal.any([this.#attachment.signal, this.#stop.signal]));
+    const source: Source = { stop: new AbortController(), stream: undefined, removed: new Set() };
+    this.#sources.set(open, source);
+    this.#heads.watch(open);
+    void this.#follow(open, source);
+  }
+
+  /** Lets go of it, so that a tunnel that drains can end. */
+  detach(open: OpenTunnel): void {
+    this.#sources.get(open)?.stop.abort();
+    this.#sources.delete(open);
+    this.#heads.forget(open);
+    this.#removeWhatAllSay();
   }
 
   [Symbol.dispose](): void {
-    this.#stop.abort();
+    for (const { stop } of this.#sources.values()) stop.abort();
+    this.#sources.clear();
   }
 
-  async #follow(open: OpenTunnel, signal: AbortSignal): Promise<void> {
+  async #follow(open: OpenTunnel, source: Source): Promise<void> {
+    const { signal } = source.stop;
     let isOver = false;
     void open.tunnel.closed.then(() => (isOver = true));
     for (let failures = 0; !signal.aborted && !isOver; failures += 1) {
       try {
-        await this.#readAll(open, signal);
+        await this.#readAll(open, source);
       } catch (error) {
         if (!signal.aborted && !isOver) this.#log.warn(failure(error), "policy stream broke");
       }
@@ -56,18 +78,19 @@ export class PolicyFeed implements Disposable {
     }
   }
 
-  async #readAll(open: OpenTunnel, signal: AbortSignal): Promise<void> {
+  async #readAll(open: OpenTunnel, source: Source): Promise<void> {
+    const { signal } = source.stop;
     const stream = await openBuiltIn(open.tunnel, "sallyport.policy", signal);
-    this.#stream = stream;
+    source.stream = stream;
     try {
       await this.#sendInterest(stream);
       for (;;) {
         const update = await readMessage(stream, PolicyUpdate, { signal });
         if (update === null) return;
-        this.#apply(update);
+        this.#take(update, open, source);
       }
     } finally {
-      if (this.#stream === stream) this.#stream = undefined;
+      if (source.stream === stream) source.stream = undefined;
       stream.destroy();
     }
   }
@@ -78,12 +101,52 @@ export class PolicyFeed implements Disposable {
     );
   }
 
-  #apply({ update }: PolicyUpdate): void {
+  #take({ update }: PolicyUpdate, open: OpenTunnel, source: Source): void {
+    switch (update?.$case) {
+      case "sliceRemoved":
+        source.removed.add(update.value);
+        this.#removeWhatAllSay();
+        return;
+      case "head":
+        if (!this.#apply(update.value, update.$case, open)) return;
+        this.#heads.take(open, Head.decode(update.value.payload));
+        this.#removeWhatAllSay(); // It may list a slice no longer.
+        return;
+      case "slice":
+      case "denyList":
+        this.#apply(update.value, update.$case, open);
+        return;
+      case undefined:
+        return;
+    }
+  }
+
+  /** Whether the envelope is what policy signed, new or not. */
+  #apply(envelope: SignedEnvelope, kind: string, open: OpenTunnel): boolean {
     try {
-      if (update?.$case === "sliceRemoved") this.#state.removeSlice(update.value);
-      else if (update !== undefined) this.#state.apply(update.value);
+      for (const service of this.#state.apply(envelope).services) this.#isHere(service);
+      return true;
     } catch (error) {
-      this.#log.warn({ ...failure(error), update: update?.$case }, "policy update refused");
+      const isOld = error instanceof PolicyError && error.code === "REPLAYED";
+      const facts = { ...failure(error), update: kind, router: open.router.identity.id.uri };
+      if (isOld && this.#sources.size > 1) this.#log.debug(facts, "policy update is an older one"); // 2
+      else this.#log.warn(facts, "policy update refused");
+      return isOld;
+    }
+  }
+
+  /** Who said that it was gone was early, or late. */
+  #isHere(service: string): void {
+    if (this.#state.protocolOf(service) === undefined) return;
+    for (const { removed } of this.#sources.values()) removed.delete(service);
+  }
+
+  /** 3. */
+  #removeWhatAllSay(): void {
+    const sources = [...this.#sources.values()];
+    for (const service of new Set(sources.flatMap(({ removed }) => [...removed]))) {
+      const isListed = this.#state.protocolOf(service) !== undefined;
+      if (!isListed || sources.every(({ removed }) => removed.has(service))) this.#state.removeSlice(service);
     }
   }
 }

@@ -9,7 +9,9 @@ import {
   AuditPublish,
   PolicyInterest,
   PolicyUpdate,
+  Refusal,
   type Control,
+  type HostAnnounce,
   type StreamAccept,
   StreamOpen,
 } from "@sallyport/proto/tunnel";
@@ -48,7 +50,16 @@ export interface RouterScript {
   readonly tellPolicy?: (envelopes: readonly PolicyEnvelope[], workload: string) => readonly PolicyEnvelope[];
   /** Nobody is let in: each is told that it is revoked. */
   readonly turnsAway?: boolean;
+  /** Every dial is refused so, before policy is asked. */
+  readonly refusesDials?: string;
   readonly onEnrollment?: (stream: TunnelStream) => void;
+}
+
+export interface RouterPlace {
+  /** The name in its SPIFFE ID. Default `r1`. */
+  readonly name?: string;
+  /** Listens on this port beside others (SO_REUSEPORT). Default: on a free one alone. */
+  readonly sharedPort?: number;
 }
 
 interface Attached {
@@ -60,7 +71,10 @@ interface Attached {
 /** A router in a test's process: real TLS, real tunnels, a splice by pipes, and no decision of its own but what policy envelopes say. */
 export class ScriptedRouter implements AsyncDisposable {
   readonly address: string;
+  readonly id: string;
   readonly events: Event[] = [];
+  /** Offers to host, as they came. */
+  readonly announced: HostAnnounce[] = [];
   readonly #server: Server;
   readonly #mtls: MtlsServer;
   readonly #policy: TestPolicy;
@@ -69,9 +83,16 @@ export class ScriptedRouter implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly #watchers = new Set<() => void>();
   #circuits = 0;
+  #admits = true;
+  /** Tunnels that were ever open. */
   tunnelsSeen = 0;
+  /** Handshakes of whoever left before the hello. */
+  looksSeen = 0;
+  /** Dials that arrived. */
+  dialsSeen = 0;
 
-  private constructor(server: Server, mtls: MtlsServer, policy: TestPolicy, script: RouterScript) {
+  private constructor(server: Server, mtls: MtlsServer, policy: TestPolicy, script: RouterScript, id: string) {
+    this.id = id;
     this.#server = server;
     this.#mtls = mtls;
     this.#policy = policy;
@@ -80,13 +101,19 @@ export class ScriptedRouter implements AsyncDisposable {
     server.on("connection", (socket) => void this.#onConnection(socket).catch(() => socket.destroy()));
   }
 
-  static async start(authority: TestAuthority, policy: TestPolicy, script: RouterScript = {}): Promise<ScriptedRouter> {
-    const identity = await authority.source(routerId(authority.trustDomain, "r1"));
+  static async start(
+    authority: TestAuthority,
+    policy: TestPolicy,
+    script: RouterScript = {},
+    { name = "r1", sharedPort }: RouterPlace = {},
+  ): Promise<ScriptedRouter> {
+    const id = routerId(authority.trustDomain, name);
+    const identity = await authority.source(id);
     const mtls = createMtlsServer({ identity, alpn: ["sallyport/1"], clientCertificate: "required" });
     const server = createServer();
-    server.listen(0, "127.0.0.1");
+    server.listen({ port: sharedPort ?? 0, host: "127.0.0.1", reusePort: sharedPort !== undefined });
     await once(server, "listening");
-    return new ScriptedRouter(server, mtls, policy, script);
+    return new ScriptedRouter(server, mtls, policy, script, id.uri);
   }
 
   /** Tunnels that are open just now. */
@@ -106,6 +133,18 @@ export class ScriptedRouter implements AsyncDisposable {
     return new Set([...this.#attached].flatMap(({ hosts }) => [...hosts]));
   }
 
+  /** Admits nobody, takes nothing new, and lets what runs go on. */
+  drain(): void {
+    this.#admits = false;
+    for (const { tunnel } of this.#attached) tunnel.drain();
+  }
+
+  /** Listens no more, and cuts every connection. */
+  stop(): void {
+    this.#server.close();
+    this.crash();
+  }
+
   /** Cuts every connection, as a crash would. */
   crash(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -117,8 +156,7 @@ export class ScriptedRouter implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.close();
-    this.crash();
+    this.stop();
     await this.#mtls[Symbol.asyncDispose]();
   }
 
@@ -127,8 +165,9 @@ export class ScriptedRouter implements AsyncDisposable {
     socket.once("close", () => this.#sockets.delete(socket));
     const { socket: carrier, peer } = await this.#mtls.accept(socket);
     if (peer === null) return;
-    if (this.#script.turnsAway === true) {
-      carrier.end(encodeGoaway(WireCode.revoked));
+    if (this.#script.turnsAway === true || !this.#admits) {
+      carrier.on("error", () => undefined);
+      carrier.end(encodeGoaway(this.#admits ? WireCode.revoked : WireCode.unavailable));
       return;
     }
     const hosts = new Set<string>();
@@ -136,11 +175,16 @@ export class ScriptedRouter implements AsyncDisposable {
     const tunnel = new Tunnel(carrier, {
       side: "router",
       software: "scripted",
-      routerId: "spiffe://sallyport.local/router/r1",
+      routerId: this.id,
       onOpen: (incoming) => void this.#onOpen(incoming, peer).catch(() => undefined),
       onControl: (message) => attached.self && this.#onControl(message, attached.self),
     });
     attached.self = { tunnel, peer, hosts };
+    // Whoever only looks who is here, and wants another router, leaves before the hello.
+    if ((await tunnel.hello.catch(() => undefined)) === undefined) {
+      this.looksSeen += 1;
+      return;
+    }
     this.#attached.add(attached.self);
     this.tunnelsSeen += 1;
     this.#changed();
@@ -152,6 +196,7 @@ export class ScriptedRouter implements AsyncDisposable {
   #onControl({ message }: Control, attached: Attached): void {
     if (message?.$case === "hostAnnounce") {
       const { service } = message.value;
+      this.announced.push(message.value);
       const decision = this.#policy.decide().decideHost(attached.peer, service);
       const accepted = decision.decision === "allow";
       if (accepted) attached.hosts.add(service);
@@ -176,6 +221,13 @@ export class ScriptedRouter implements AsyncDisposable {
 
   async #onDial(incoming: IncomingStream, peer: Peer): Promise<void> {
     const { service, circuitNonce } = incoming.open;
+    this.dialsSeen += 1;
+    this.#changed();
+    const { refusesDials } = this.#script;
+    if (refusesDials !== undefined) {
+      incoming.refuse(Refusal.create({ code: refusesDials, message: "by script" }));
+      return;
+    }
     const decision = this.#policy.decide().decideDial(peer, service);
     const { decisionId, sliceVersion } = decision;
     if (decision.decision === "deny" && this.#script.allowsAll !== true) {

@@ -1,246 +1,203 @@
 /**
- * Keeps one tunnel to one of the profile's routers.
+ * Keeps one tunnel, to a router that no other keeper has one to.
  *
  * 1. Routers are tried in turn; after each round without success there is a jittered pause.
  * 2. A tunnel that ends, or whose router drains, is replaced at once. The old one keeps what runs on it.
- * 3. Whoever waits for a tunnel is told at once when a router turns this identity away; the trying goes on, slower and slower.
- * 4. `refresh` (after a renewal) opens a fresh tunnel with the new certificate before the old one drains.
+ * 3. `refresh` (after a renewal) opens a fresh tunnel with the new certificate before the old one is given up.
+ * 4. While another keeper has a tunnel, this one looks quietly: no warnings, and ever more rarely where only the other's router answers,
+ *    since each look there costs that router a handshake.
  */
 import { WireCode } from "@sallyport/frame";
-import type { Control } from "@sallyport/proto/tunnel";
-import type { SvidSource } from "@sallyport/identity";
-import { connectMtls, type Peer } from "@sallyport/mtls";
-import { Tunnel, TunnelError, type ChannelEnd, type IncomingStream } from "@sallyport/tunnel";
-import { ConnectorError } from "../errors.ts";
-import { splitAddress } from "../profile/token.ts";
+import { TunnelError, type ChannelEnd } from "@sallyport/tunnel";
 import { backOff } from "./back-off.ts";
 import { failure, type ConnectorLog } from "./log.ts";
+import type { OpenTunnel } from "./open-tunnel.ts";
 
-export interface OpenTunnel {
-  readonly tunnel: Tunnel;
-  /** As its certificate says. */
-  readonly router: Peer;
-  readonly address: string;
-}
+/** What a keeper looks for in its next round. */
+export type Turn =
+  /** No tunnel is open: any router will do. */
+  | { readonly kind: "first" }
+  /** Another router than the one that another keeper's tunnel leads to. */
+  | { readonly kind: "spare"; readonly besides: OpenTunnel };
 
 export interface TunnelKeeperOptions {
-  readonly identity: SvidSource;
   /** `host:port`, read again before each round. */
   readonly routers: () => readonly string[];
+  /** Where in `routers` to begin. */
+  readonly startAt: number;
   readonly log: ConnectorLog;
-  readonly onOpen: (incoming: IncomingStream, over: OpenTunnel) => void;
-  readonly onControl: (message: Control, over: OpenTunnel) => void;
-  /** A new tunnel is up and is the one to use. */
-  readonly onTunnel: (open: OpenTunnel) => void;
+  readonly connect: (address: string, signal: AbortSignal) => Promise<OpenTunnel | "taken">;
+  /** Resolves when this keeper may look. */
+  readonly turn: (signal: AbortSignal) => Promise<Turn>;
+  /** A tunnel is up. False: another keeper has one to that router by now. */
+  readonly onOpen: (open: OpenTunnel) => boolean;
+  /** Nothing new shall go over it. */
+  readonly onLeft: (open: OpenTunnel) => void;
+  /** A round for the first tunnel found none. */
+  readonly onFailed: (cause: unknown) => void;
 }
 
 type State =
-  | { readonly kind: "connecting"; readonly opened: PromiseWithResolvers<OpenTunnel> }
-  | { readonly kind: "open"; readonly open: OpenTunnel; readonly replace: () => void }
+  /** `previous` is in use until there is another (3). `hurry` ends a pause. */
+  | { readonly kind: "looking"; readonly previous: OpenTunnel | undefined; readonly hurry: AbortController }
+  | { readonly kind: "open"; readonly open: OpenTunnel; readonly replace: (how: Replacement) => void }
   | { readonly kind: "closed" };
 
-const alpn = "sallyport/1";
-const software = "sallyport/0.1.0";
-const helloTimeoutMs = 5_000;
-/** Whoever is cut off comes back by a person's decision, and each attempt is an event on record. */
-const turnedAwayMaxMs = 60_000;
+type Replacement = "left" | "refreshed";
+
+type Round =
+  | { readonly kind: "found"; readonly open: OpenTunnel }
+  | { readonly kind: "failed"; readonly cause: unknown; readonly taken: boolean };
+
+/** Whoever is cut off comes back by a person's decision, and a look at a router that is taken costs it a handshake. */
+const rareMs = 60_000;
 
 export class TunnelKeeper implements AsyncDisposable {
   readonly #options: TunnelKeeperOptions;
   readonly #stop = new AbortController();
-  readonly #tunnels = new Set<Tunnel>();
   readonly #running: Promise<void>;
-  readonly #successors = new Set<(open: OpenTunnel) => void>();
-  #state: State = connecting();
-  #nextRouter = 0;
-  #lastFailure: unknown;
+  #state: State = looking(undefined);
+  #nextRouter: number;
 
   constructor(options: TunnelKeeperOptions) {
     this.#options = options;
+    this.#nextRouter = options.startAt;
     this.#running = this.#run();
   }
 
-  /** The tunnel to use, as soon as there is one. Throws CLOSED, IDENTITY_REVOKED, or ROUTER_UNREACHABLE with the last failure when `signal` ends the wait. */
-  async current(signal?: AbortSignal): Promise<OpenTunnel> {
-    const state = this.#state;
-    switch (state.kind) {
-      case "open":
-        return state.open;
-      case "closed":
-        throw closed();
-      case "connecting":
-        return await this.#wait(state.opened.promise, signal);
-    }
-  }
-
-  get open(): OpenTunnel | undefined {
-    return this.#state.kind === "open" ? this.#state.open : undefined;
-  }
-
-  /** The tunnel that replaces `previous`, asked for now if it is still the one. */
-  async after(previous: OpenTunnel, signal: AbortSignal): Promise<OpenTunnel> {
-    if (this.open !== previous) return await this.current(signal);
-    this.refresh();
-    const { promise, resolve } = Promise.withResolvers<OpenTunnel>();
-    this.#successors.add(resolve);
-    try {
-      return await this.#wait(promise, signal);
-    } finally {
-      this.#successors.delete(resolve);
-    }
-  }
-
-  /** Opens a fresh tunnel, then drains the present one. */
+  /** Opens a fresh tunnel, then gives up the present one. */
   refresh(): void {
-    if (this.#state.kind === "open") this.#state.replace();
+    if (this.#state.kind === "open") this.#state.replace("refreshed");
+    else this.hurry();
+  }
+
+  /** Looks for another router, since this one takes nothing new. */
+  leave(open: OpenTunnel): void {
+    if (this.#state.kind !== "open" || this.#state.open !== open) return;
+    this.#nextRouter += 1;
+    this.#state.replace("left");
+  }
+
+  /** Something changed: whoever pauses looks again now. */
+  hurry(): void {
+    if (this.#state.kind === "looking") this.#state.hurry.abort();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const state = this.#state;
     this.#state = { kind: "closed" };
-    if (state.kind === "connecting") state.opened.reject(closed());
-    this.#stop.abort(closed());
+    this.#stop.abort();
     await this.#running;
-    await Promise.all([...this.#tunnels].map((tunnel) => tunnel.close()));
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stop;
-    for (let failures = 0; !signal.aborted;) {
-      const open = await this.#connectInTurn();
-      if (open === undefined) {
-        failures += 1;
-        this.#tellWaitersOfRevocation();
-        const pause = isTurnedAway(this.#lastFailure) ? { maxMs: turnedAwayMaxMs } : {};
-        await backOff(failures, signal, pause).catch(() => undefined);
-        continue;
-      }
-      failures = 0;
+    for (;;) {
+      const open = await this.#look();
+      if (open === undefined) return;
       await this.#use(open);
+    }
+  }
+
+  /** Undefined when it was closed. */
+  async #look(): Promise<OpenTunnel | undefined> {
+    const { signal } = this.#stop;
+    for (let failures = 1; ; failures += 1) {
+      const turn = await this.#options.turn(signal).catch(() => undefined);
+      if (turn === undefined || signal.aborted) return undefined;
+      const round = await this.#round(turn);
+      if (round.kind === "found") return round.open;
+      if (this.#state.kind !== "looking") return undefined;
+      if (turn.kind === "first") this.#options.onFailed(round.cause);
+      const isRare = round.taken || isTurnedAway(round.cause);
+      const { hurry } = this.#state;
+      await backOff(failures, AbortSignal.any([signal, hurry.signal]), isRare ? { maxMs: rareMs } : {}).catch(() => {
+        failures = 0;
+      });
+      if (hurry.signal.aborted) this.#state = this.#isClosed() ? this.#state : looking(this.#state.previous);
     }
   }
 
   /** Until the tunnel ends or has to be replaced. */
   async #use(open: OpenTunnel): Promise<void> {
-    const replaced = Promise.withResolvers<void>();
-    const previous = this.#state;
-    if (previous.kind === "closed") return;
-    this.#state = { kind: "open", open, replace: () => replaced.resolve() };
-    this.#options.log.info({ router: open.router.identity.id.uri, address: open.address }, "tunnel open");
-    this.#options.onTunnel(open);
-    for (const resolve of this.#successors) resolve(open);
-    if (previous.kind === "connecting") previous.opened.resolve(open);
-    else previous.open.tunnel.drain();
-    const end = await Promise.race([open.tunnel.closed, replaced.promise, aborted(this.#stop.signal)]);
-    if (end === undefined || this.#isClosed()) return;
-    this.#options.log.warn({ router: open.router.identity.id.uri, end: end.kind }, "tunnel lost");
-    this.#state = connecting();
+    const state = this.#state;
+    if (state.kind !== "looking") return;
+    const replaced = Promise.withResolvers<Replacement>();
+    this.#state = { kind: "open", open, replace: replaced.resolve };
+    const router = open.router.identity.id.uri;
+    this.#options.log.info({ router, address: open.address }, "tunnel open");
+    if (state.previous !== undefined) this.#options.onLeft(state.previous);
+    const why = await Promise.race([open.tunnel.closed, replaced.promise, aborted(this.#stop.signal)]);
+    if (why === undefined || this.#isClosed()) return;
+    this.#state = looking(why === "refreshed" ? open : undefined);
+    if (why === "left") this.#options.onLeft(open);
+    else if (why !== "refreshed") this.#options.log.warn({ router, end: why.kind }, "tunnel lost");
   }
 
-  async #connectInTurn(): Promise<OpenTunnel | undefined> {
-    const routers = this.#options.routers();
-    for (let tried = 0; tried < routers.length && !this.#stop.signal.aborted; tried += 1) {
-      const address = routers[this.#nextRouter % routers.length] ?? "";
-      try {
-        return await this.#connect(address);
-      } catch (error) {
-        this.#lastFailure = error;
-        this.#nextRouter += 1;
-        if (!this.#stop.signal.aborted) this.#options.log.warn({ address, ...failure(error) }, "router not reached");
-      }
+  async #round(turn: Turn): Promise<Round> {
+    const candidates = candidatesOf(this.#options.routers(), turn);
+    let round: Round = { kind: "failed", cause: undefined, taken: false };
+    for (let tried = 0; tried < candidates.length && !this.#stop.signal.aborted; tried += 1) {
+      const address = candidates[this.#nextRouter % candidates.length] ?? "";
+      round = await this.#tryTwice(address, turn, round);
+      if (round.kind === "found") return round;
+      this.#nextRouter += 1;
     }
-    return undefined;
+    return round;
   }
 
-  #tellWaitersOfRevocation(): void {
-    if (this.#state.kind !== "connecting" || !isTurnedAway(this.#lastFailure)) return; // 3
-    this.#state.opened.reject(revoked(this.#lastFailure));
-    this.#state = connecting();
+  /** Once more at once where a router says that it admits nobody: behind one address there may be several. */
+  async #tryTwice(address: string, turn: Turn, before: Round): Promise<Round> {
+    const round = await this.#try(address, turn, before);
+    return round.kind === "failed" && isGoawayOf(round.cause, WireCode.unavailable)
+      ? await this.#try(address, turn, round)
+      : round;
   }
 
-  async #connect(address: string): Promise<OpenTunnel> {
-    const { identity } = this.#options;
-    const { signal } = this.#stop;
-    const { socket, peer } = await connectMtls({
-      carrier: splitAddress(address),
-      identity,
-      trust: identity.bundle(),
-      alpn,
-      expect: (who) => who.kind === "router",
-      signal,
-    });
-    socket.setNoDelay(true);
-    const opened: { open?: OpenTunnel } = {};
-    const tunnel = new Tunnel(socket, {
-      side: "workload",
-      software,
-      helloTimeoutMs,
-      onOpen: (incoming) => opened.open && this.#options.onOpen(incoming, opened.open),
-      onControl: (message) => opened.open && this.#options.onControl(message, opened.open),
-      onGoaway: () => this.#onGoaway(tunnel),
-    });
-    const open: OpenTunnel = { tunnel, router: peer, address };
-    opened.open = open;
-    this.#tunnels.add(tunnel);
-    void tunnel.closed.then(() => this.#tunnels.delete(tunnel));
-    await tunnel.hello;
-    return open;
-  }
-
-  /** The next round begins with another router. */
-  #onGoaway(tunnel: Tunnel): void {
-    if (this.#state.kind !== "open" || this.#state.open.tunnel !== tunnel) return;
-    this.#nextRouter += 1;
-    this.#state.replace();
+  async #try(address: string, turn: Turn, before: Round): Promise<Round> {
+    const { connect, onOpen, log } = this.#options;
+    try {
+      const open = await connect(address, this.#stop.signal);
+      if (open !== "taken" && onOpen(open)) return { kind: "found", open };
+      if (open !== "taken") void open.tunnel.close();
+      return { ...failed(before), taken: true };
+    } catch (cause) {
+      const facts = { address, ...failure(cause) };
+      if (!this.#stop.signal.aborted && turn.kind === "first") log.warn(facts, "router not reached");
+      else log.debug(facts, "no second router"); // 4
+      return { ...failed(before), cause };
+    }
   }
 
   #isClosed(): boolean {
     return this.#state.kind === "closed";
   }
-
-  async #wait(opened: Promise<OpenTunnel>, signal: AbortSignal | undefined): Promise<OpenTunnel> {
-    if (signal === undefined) return await opened;
-    return await Promise.race([opened, aborted(signal).then(() => Promise.reject(this.#unreachable()))]);
-  }
-
-  #unreachable(): ConnectorError {
-    const last = this.#lastFailure;
-    return new ConnectorError({
-      code: "ROUTER_UNREACHABLE",
-      message: `No router could be reached (${this.#options.routers().join(", ")})${last instanceof Error ? `: ${last.message}` : "."}`,
-      remedy: "Check that the network is up and that this machine may open outbound connections to one of them.",
-      cause: last,
-    });
-  }
 }
 
-function connecting(): State {
-  const opened = Promise.withResolvers<OpenTunnel>();
-  // Whoever waits has its own handler.
-  opened.promise.catch(() => undefined);
-  return { kind: "connecting", opened };
+function looking(previous: OpenTunnel | undefined): Extract<State, { kind: "looking" }> {
+  return { kind: "looking", previous, hurry: new AbortController() };
+}
+
+function failed(before: Round): Extract<Round, { kind: "failed" }> {
+  return before.kind === "failed" ? before : { kind: "failed", cause: undefined, taken: false };
+}
+
+/** The other keeper's address leads to its router, unless there is no other address to try. */
+function candidatesOf(routers: readonly string[], turn: Turn): readonly string[] {
+  if (turn.kind === "first") return routers;
+  const others = routers.filter((address) => address !== turn.besides.address);
+  return others.length > 0 ? others : routers;
 }
 
 /** GOAWAY `revoked` in place of the router's hello. */
-function isTurnedAway(failed: unknown): failed is TunnelError {
-  return failed instanceof TunnelError && isGoaway(failed.cause) && failed.cause.code === WireCode.revoked;
+export function isTurnedAway(cause: unknown): cause is TunnelError {
+  return isGoawayOf(cause, WireCode.revoked);
+}
+
+function isGoawayOf(cause: unknown, code: number): boolean {
+  return cause instanceof TunnelError && isGoaway(cause.cause) && cause.cause.code === code;
 }
 
 function isGoaway(end: unknown): end is Extract<ChannelEnd, { readonly kind: "goaway" }> {
   return typeof end === "object" && end !== null && "kind" in end && end.kind === "goaway";
-}
-
-function revoked(cause: TunnelError): ConnectorError {
-  return new ConnectorError({
-    code: "IDENTITY_REVOKED",
-    message: "The network has cut off this identity.",
-    remedy: "Ask its administrator; once reinstated, enroll again with a new token.",
-    cause,
-  });
-}
-
-function closed(): ConnectorError {
-  return new ConnectorError({ code: "CLOSED", message: "The connector is closed." });
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -10,14 +10,15 @@ import { chooseConfinement, findCommand } from "../../confine/choose-confinement
 import { ConfinedProcess, type ConfinedProcessOptions } from "../../confine/confined-process.ts";
 import type { Confinement, ProcessNetwork } from "../../confine/confinement.ts";
 import { closedEnvironment } from "../../confine/environment.ts";
-import type { Connector } from "../../connector/connector.ts";
+import type { Connector, HostOptions } from "../../connector/connector.ts";
 import { circuitFacts } from "../../connector/events.ts";
 import type { Hosting } from "../../connector/hosting.ts";
 import { failure } from "../../connector/log.ts";
 import { secretFolders } from "../../profile/profile-paths.ts";
+import { CommandHealth } from "./command-health.ts";
 import { converse } from "./converse.ts";
 
-export interface HostMcpOptions {
+export interface HostMcpOptions extends Omit<HostOptions, "health"> {
   readonly connector: Connector;
   readonly service: string;
   /** An absolute path, a path relative to `workingFolder`, or a name to look for in the closed PATH. */
@@ -35,8 +36,6 @@ export interface HostMcpOptions {
   readonly hidden?: readonly string[];
   /** Runs the command like the connector itself, with the closed environment as the only wall. Default false. */
   readonly unconfined?: boolean;
-  /** Circuits, and so processes, at once. Default 64. */
-  readonly maxCircuits?: number;
   /** What the processes write to stderr. Default: the connector's log. */
   readonly onStderr?: (text: Buffer, circuit: Circuit) => void;
   /** Told of each process that was started. Default: nobody. */
@@ -49,21 +48,22 @@ export interface McpHosting extends AsyncDisposable {
   readonly confinement: Confinement;
 }
 
-/** Throws COMMAND_NOT_FOUND, CONFINEMENT_UNAVAILABLE, ALREADY_HOSTED before anything is announced. */
+/** Throws COMMAND_NOT_FOUND, CONFINEMENT_UNAVAILABLE, COST_INVALID, ALREADY_HOSTED before anything is announced. */
 export async function hostMcp(options: HostMcpOptions): Promise<McpHosting> {
   const { connector, service } = options;
   const plan = await processPlan(options);
+  const health = new CommandHealth(plan.command, plan.workingFolder);
   const running = new Set<Promise<void>>();
   const onCircuit = (circuit: Circuit): void => {
-    const served = serve(circuit, options, plan).catch((error: unknown) => {
+    const served = serve(circuit, options, plan, health).catch((error: unknown) => {
+      health.failed(failure(error).reason);
       connector.log.warn({ service, circuit: circuit.circuitId, ...failure(error) }, "MCP server not started");
       circuit.reset(WireCode.gone);
     });
     running.add(served);
     void served.then(() => running.delete(served));
   };
-  const { maxCircuits } = options;
-  const hosting = connector.host(service, "mcp", onCircuit, maxCircuits === undefined ? {} : { maxCircuits });
+  const hosting = connector.host(service, "mcp", onCircuit, { ...preference(options), health: () => health.ask() });
   return {
     hosting,
     confinement: plan.confinement,
@@ -71,6 +71,14 @@ export async function hostMcp(options: HostMcpOptions): Promise<McpHosting> {
       await hosting[Symbol.asyncDispose]();
       await Promise.all(running);
     },
+  };
+}
+
+function preference({ maxCircuits, cost, precedence }: HostOptions): HostOptions {
+  return {
+    ...(maxCircuits === undefined ? {} : { maxCircuits }),
+    ...(cost === undefined ? {} : { cost }),
+    ...(precedence === undefined ? {} : { precedence }),
   };
 }
 
@@ -89,7 +97,12 @@ async function processPlan(options: HostMcpOptions): Promise<ProcessPlan> {
 }
 
 /** Until the circuit and its process are gone. */
-async function serve(circuit: Circuit, options: HostMcpOptions, plan: ProcessPlan): Promise<void> {
+async function serve(
+  circuit: Circuit,
+  options: HostMcpOptions,
+  plan: ProcessPlan,
+  health: CommandHealth,
+): Promise<void> {
   const { connector, service, onStderr } = options;
   const log = { service, circuit: circuit.circuitId };
   await using child = await ConfinedProcess.start({
@@ -99,6 +112,8 @@ async function serve(circuit: Circuit, options: HostMcpOptions, plan: ProcessPla
         ? connector.log.debug({ ...log, text: text.toString().trimEnd() }, "stderr")
         : onStderr(text, circuit),
   });
+  // In one turn with `converse`, which reads what it listens to.
+  health.watch(child, () => !circuit.destroyed && !circuit.readableEnded);
   if (child.pid !== undefined) options.onProcess?.({ pid: child.pid, circuit });
   const facts = circuitFacts(circuit, connector.svid, "mcp");
   const { policy } = connector;

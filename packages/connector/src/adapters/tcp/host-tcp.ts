@@ -1,51 +1,31 @@
-import { connect, type Socket } from "node:net";
 import { WireCode } from "@sallyport/frame";
-import type { Connector } from "../../connector/connector.ts";
+import type { Connector, HostOptions } from "../../connector/connector.ts";
 import type { Hosting } from "../../connector/hosting.ts";
 import { failure } from "../../connector/log.ts";
 import type { Circuit } from "../../circuit/circuit.ts";
 import { splitAddress } from "../../profile/token.ts";
 import { join } from "./join.ts";
+import { TcpTarget } from "./tcp-target.ts";
 
-export interface HostTcpOptions {
+export interface HostTcpOptions extends Omit<HostOptions, "health"> {
   readonly connector: Connector;
   readonly service: string;
   /** `host:port` as this machine reaches it. */
   readonly target: string;
 }
 
-const connectTimeoutMs = 5_000;
-
-/** Hosts a TCP server: a connection to `target` per circuit. Throws TARGET_INVALID, ALREADY_HOSTED. */
-export function hostTcp({ connector, service, target }: HostTcpOptions): Hosting {
-  const address = splitAddress(target);
-  return connector.host(service, "tcp", (circuit) => {
-    serve(circuit, address).catch((error: unknown) => {
+/** Hosts a TCP server: a connection to `target` per circuit. Throws TARGET_INVALID, COST_INVALID, ALREADY_HOSTED. */
+export function hostTcp({ connector, service, target, ...preference }: HostTcpOptions): Hosting {
+  const reached = new TcpTarget(splitAddress(target));
+  const onCircuit = (circuit: Circuit): void => {
+    serve(circuit, reached).catch((error: unknown) => {
       connector.log.warn({ service, circuit: circuit.circuitId, target, ...failure(error) }, "target not reached");
       circuit.reset(WireCode.gone);
     });
-  });
+  };
+  return connector.host(service, "tcp", onCircuit, { ...preference, health: () => reached.health() });
 }
 
-async function serve(circuit: Circuit, address: { readonly host: string; readonly port: number }): Promise<void> {
-  const socket = connect({ ...address, allowHalfOpen: true, noDelay: true });
-  await connected(socket);
-  await join(socket, circuit);
-}
-
-function connected(socket: Socket): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => socket.destroy(new Error(`no answer within ${connectTimeoutMs} ms`)),
-      connectTimeoutMs,
-    );
-    socket.once("connect", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-    socket.once("error", (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-  });
+async function serve(circuit: Circuit, target: TcpTarget): Promise<void> {
+  await join(await target.connect(), circuit);
 }

@@ -1,0 +1,71 @@
+import type { SvidSource } from "@sallyport/identity";
+import { connectMtls, type Peer } from "@sallyport/mtls";
+import type { Control } from "@sallyport/proto/tunnel";
+import { Tunnel, type IncomingStream } from "@sallyport/tunnel";
+import { splitAddress } from "../profile/token.ts";
+
+export interface OpenTunnel {
+  readonly tunnel: Tunnel;
+  /** As its certificate says. */
+  readonly router: Peer;
+  readonly address: string;
+}
+
+export interface TunnelHandlers {
+  readonly onOpen: (incoming: IncomingStream, over: OpenTunnel) => void;
+  readonly onControl: (message: Control, over: OpenTunnel) => void;
+  /** Its router drains. */
+  readonly onGoaway: (over: OpenTunnel) => void;
+}
+
+export interface OpenTunnelOptions extends TunnelHandlers {
+  /** `host:port`. */
+  readonly address: string;
+  readonly identity: SvidSource;
+  /** Whether a tunnel to this router (its SPIFFE ID) would be one too many. */
+  readonly isTaken: (router: string) => boolean;
+  readonly signal: AbortSignal;
+}
+
+const alpn = "sallyport/1";
+const software = "sallyport/0.1.0";
+const helloTimeoutMs = 5_000;
+
+/** A tunnel to the router that answers at an address; `taken` when that is one of which no second tunnel is wanted: it never sees a hello. */
+export async function openTunnel(options: OpenTunnelOptions): Promise<OpenTunnel | "taken"> {
+  const { address, identity, isTaken, signal } = options;
+  const { socket, peer } = await connectMtls({
+    carrier: splitAddress(address),
+    identity,
+    trust: identity.bundle(),
+    alpn,
+    expect: (who) => who.kind === "router",
+    signal,
+  });
+  if (isTaken(peer.identity.id.uri)) {
+    // A polite end: the router has seen a whole handshake, and nothing to put on record.
+    socket.on("error", () => undefined).end();
+    socket.resume();
+    return "taken";
+  }
+  socket.setNoDelay(true);
+  const opened: { open?: OpenTunnel } = {};
+  const tunnel = new Tunnel(socket, {
+    side: "workload",
+    software,
+    helloTimeoutMs,
+    onOpen: (incoming) => opened.open && options.onOpen(incoming, opened.open),
+    onControl: (message) => opened.open && options.onControl(message, opened.open),
+    onGoaway: () => opened.open && options.onGoaway(opened.open),
+  });
+  const open: OpenTunnel = { tunnel, router: peer, address };
+  opened.open = open;
+  const stop = (): void => void tunnel.close();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    await tunnel.hello;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+  return open;
+}
