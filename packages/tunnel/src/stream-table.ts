@@ -11,9 +11,11 @@ import {
   WireCode,
   encodeReset,
   encodeWindow,
+  knownWireCode,
   wireCodeName,
 } from "@sallyport/frame";
 import { Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import { FastStreams } from "./fast-streams.ts";
 import type { FrameChannel } from "./frame-channel.ts";
 import { type IncomingStream, Offer, type OfferPort } from "./incoming-stream.ts";
 import { Opening, localRefusal } from "./opening-stream.ts";
@@ -38,6 +40,7 @@ export class StreamTable implements StreamPort, OfferPort {
   readonly #options: StreamTableOptions;
   readonly #ids: StreamIds;
   readonly #entries = new Map<number, StreamEntry>();
+  readonly fastStreams: FastStreams = new FastStreams();
   readonly #pumpOnDrain = new Set<TunnelStream>();
   #localCount = 0;
 
@@ -127,7 +130,8 @@ export class StreamTable implements StreamPort, OfferPort {
     const entry = this.#entry(streamId);
     if (entry === null) return;
     this.forget(streamId);
-    entry.fail(new TunnelError("STREAM_RESET", `The peer reset the stream: ${wireCodeName(wireCode)}.`, { wireCode }));
+    const told = { wireCode: knownWireCode(wireCode) };
+    entry.fail(new TunnelError("STREAM_RESET", `The peer reset the stream: ${wireCodeName(wireCode)}.`, told));
   }
 
   /** The channel is no longer congested: each waiting stream gets its turn, in the order in which they began to wait. */

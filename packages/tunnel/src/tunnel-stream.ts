@@ -2,7 +2,8 @@
  * One stream of a tunnel as a Duplex.
  *
  * S1. Sending: a write's callback comes when all of it went to the channel. It waits for credit, and for a channel that is not congested.
- * S2. Receiving: the peer is held to the credit it was given; credit for what was read is granted again in steps of half a window.
+ * S2. Receiving: the peer is held to the credit it was given; credit for what was read is granted again in steps of half a window, and the window of a
+ *     quick reader is wider.
  * S3. FIN ends one direction. When both are ended the tunnel forgets the stream, though its reader may not have read it all.
  * S4. Destroyed before that: queued frames are dropped and the peer gets RESET. But after its own FIN, and with neither a code nor an error to tell,
  *     a stream has said all: nothing is taken back, and the peer has a moment for its FIN, so that a good end is not told as a cancelled one.
@@ -10,7 +11,8 @@
  * S6. A peer cannot end this process: its RESET may come before anyone listens, so that `error` always has a listener. Whoever reads or writes learns of it.
  */
 import { Duplex } from "node:stream";
-import { Credit, FrameError, INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
+import { Credit, FrameError, WireCode } from "@sallyport/frame";
+import { type FastStreams, ReaderPace } from "./fast-streams.ts";
 import { MAX_RUN_PAYLOAD_BYTES } from "./outbound.ts";
 import { SmallPayloads } from "./small-payloads.ts";
 import { TunnelError } from "./tunnel-error.ts";
@@ -18,6 +20,8 @@ import { TunnelError } from "./tunnel-error.ts";
 /** What a stream needs of its tunnel. */
 export interface StreamPort {
   readonly congested: boolean;
+  /** Of the tunnel. Absent: the window stays the initial one. */
+  readonly fastStreams?: FastStreams;
   /** `stream.pump()` is called once the channel is no longer congested. */
   pumpOnDrain(stream: TunnelStream): void;
   sendData(streamId: number, pieces: readonly Uint8Array[], offset: number, payloadBytes: number): void;
@@ -36,7 +40,6 @@ const WRITE_HIGH_WATER_BYTES = 65_536;
 const MAX_CHUNK_SHARE = 8;
 /** For the peer's FIN after this side has left (S4). */
 const FIN_GRACE_MS = 2_000;
-const GRANT_STEP_BYTES: number = INITIAL_WINDOW_BYTES / 2;
 
 interface Outgoing {
   pieces: readonly Uint8Array[];
@@ -54,8 +57,7 @@ export class TunnelStream extends Duplex {
   readonly #receiveCredit = new Credit();
   readonly #gathered = new SmallPayloads();
   #outgoing: Outgoing | null = null;
-  #receivedBytes = 0;
-  #grantedForBytes = 0;
+  readonly #pace: ReaderPace;
   #localEnded = false;
   #remoteEnded = false;
   #resetCode: number = WireCode.cancelled;
@@ -68,6 +70,7 @@ export class TunnelStream extends Duplex {
     super({ readableHighWaterMark: READ_HIGH_WATER_BYTES, writableHighWaterMark: WRITE_HIGH_WATER_BYTES });
     this.streamId = streamId;
     this.#port = port;
+    this.#pace = new ReaderPace(port.fastStreams);
     this.on("error", () => {}); // S6
   }
 
@@ -84,7 +87,6 @@ export class TunnelStream extends Duplex {
     if (this.#remoteEnded) throw new FrameError("STREAM_STATE_INVALID", `DATA for stream ${this.streamId} after FIN.`);
     const payloadBytes = payloadEnd - payloadStart;
     this.#receiveCredit.spend(payloadBytes);
-    this.#receivedBytes += payloadBytes;
     if (this.destroyed) return;
     // S5. Never while the reader could be waiting: what is gathered is not announced.
     if (this.readableLength >= this.readableHighWaterMark && this.#gathered.add(chunk, payloadStart, payloadEnd))
@@ -105,6 +107,7 @@ export class TunnelStream extends Duplex {
   receiveFin(): void {
     if (this.#remoteEnded) throw new FrameError("STREAM_STATE_INVALID", `A second FIN for stream ${this.streamId}.`);
     this.#remoteEnded = true;
+    this.#pace.over();
     if (!this.destroyed) {
       this.#pushGathered();
       this.push(null);
@@ -177,6 +180,7 @@ export class TunnelStream extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     const outgoing = this.#outgoing;
     this.#outgoing = null;
+    this.#pace.over();
     // S4
     if (this.#localEnded && !this.#isReset && error === null) this.#linger();
     else this.#sendReset();
@@ -215,10 +219,12 @@ export class TunnelStream extends Duplex {
 
   /** S2 */
   #grant(): void {
-    const readBytes = this.#receivedBytes - this.#gathered.bytes - this.readableLength;
-    const creditBytes = readBytes - this.#grantedForBytes;
-    if (creditBytes < GRANT_STEP_BYTES || this.#remoteEnded || this.#forgotten) return;
-    this.#grantedForBytes = readBytes;
+    if (this.#remoteEnded || this.#forgotten) return;
+    const aheadBytes = this.#receiveCredit.availableBytes + this.#gathered.bytes + this.readableLength;
+    const stepBytes = this.#pace.windowBytes / 2;
+    if (this.#pace.windowBytes - aheadBytes < stepBytes) return;
+    const creditBytes = this.#pace.took(performance.now()) - aheadBytes;
+    if (creditBytes <= 0) return; // The share became smaller.
     this.#receiveCredit.grant(creditBytes);
     this.#port.sendWindow(this.streamId, creditBytes);
   }
