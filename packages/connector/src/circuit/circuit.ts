@@ -13,7 +13,8 @@ import type { Decision } from "@sallyport/policy-engine";
 import { TunnelError } from "@sallyport/tunnel";
 import type { CircuitRole } from "./binding.ts";
 import { circuitError, type CircuitEnd } from "./circuit-end.ts";
-import { encodeData, encodeEnd, encodeReset, RecordReader, type RecordFault } from "./record.ts";
+import { DataWriter } from "./data-writer.ts";
+import { encodeEnd, encodeReset, maxPlaintextBytes, RecordReader, type RecordFault } from "./record.ts";
 
 /** What both ends agreed on before the first byte of data. */
 export interface CircuitFacts {
@@ -36,8 +37,8 @@ export interface CircuitCarrier extends Duplex {
   reset(code: number): void;
 }
 
-/** A TLS record of this much plaintext is one frame of the tunnel, and with the router's TLS one record again. */
-const maxPlaintextBytes = 16_354;
+/** What `write` takes before it returns false: so much gathers while what came before leaves, and then goes in one run. */
+const writeHighWaterBytes = 262_144;
 /** How long the last records may take to leave before the carrier is ended under them. */
 const lingerMs = 2_000;
 
@@ -55,15 +56,16 @@ export class Circuit extends Duplex implements CircuitFacts {
   readonly #socket: TLSSocket;
   readonly #carrier: CircuitCarrier;
   readonly #reader: RecordReader;
+  readonly #writer: DataWriter;
   readonly #settled: PromiseWithResolvers<CircuitEnd> = Promise.withResolvers();
   #end: CircuitEnd | undefined;
-  #sent = 0n;
+  #sent = 0;
   #endSent = false;
   #endReceived = false;
 
   /** `rest`: what arrived of the records behind the binding. */
   constructor(socket: TLSSocket, carrier: CircuitCarrier, facts: CircuitFacts, rest: Buffer) {
-    super({ allowHalfOpen: true });
+    super({ allowHalfOpen: true, writableHighWaterMark: writeHighWaterBytes });
     this.circuitId = facts.circuitId;
     this.service = facts.service;
     this.role = facts.role;
@@ -73,6 +75,7 @@ export class Circuit extends Duplex implements CircuitFacts {
     this.decision = facts.decision;
     this.#socket = socket;
     this.#carrier = carrier;
+    this.#writer = new DataWriter(socket);
     this.closedBy = this.#settled.promise;
     this.#reader = new RecordReader({
       onData: (bytes) => {
@@ -93,11 +96,11 @@ export class Circuit extends Duplex implements CircuitFacts {
 
   /** Data bytes that this end sent, and that it received. */
   get bytesSent(): number {
-    return Number(this.#sent);
+    return this.#sent;
   }
 
   get bytesReceived(): number {
-    return Number(this.#reader.received);
+    return this.#reader.received;
   }
 
   /** Ends it now as no longer allowed. */
@@ -120,12 +123,16 @@ export class Circuit extends Duplex implements CircuitFacts {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#sent += BigInt(chunk.length);
-    this.#socket.write(encodeData(chunk), done);
+    this.#send([chunk], chunk.length, done);
   }
 
   override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "utf8", done);
+    const pieces = chunks.map(({ chunk }) => chunk);
+    this.#send(
+      pieces,
+      pieces.reduce((bytes, piece) => bytes + piece.length, 0),
+      done,
+    );
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -141,6 +148,12 @@ export class Circuit extends Duplex implements CircuitFacts {
     if (this.#end === undefined && !this.#bothEnded())
       this.#settle({ kind: "reset", by: "self", code: WireCode.cancelled });
     done(error);
+  }
+
+  #send(pieces: readonly Buffer[], bytes: number, done: (error?: Error | null) => void): void {
+    this.#sent += bytes;
+    if (bytes === 0) done();
+    else this.#writer.write(pieces, bytes, done);
   }
 
   #receive(chunk: Buffer): void {
@@ -159,9 +172,12 @@ export class Circuit extends Duplex implements CircuitFacts {
   #onCut(cause: Error | undefined): void {
     if (this.#end !== undefined || this.#bothEnded()) return;
     const code = cause instanceof TunnelError ? cause.wireCode : null;
-    if (code !== null) return this.#finish({ kind: "reset", by: "router", code });
-    const reason = cause?.message ?? "the connection closed without an authenticated end";
-    this.#finish({ kind: isBrokenTls(cause) ? "altered" : "truncated", reason });
+    if (code !== null) this.#finish({ kind: "reset", by: "router", code });
+    else
+      this.#finish({
+        kind: "truncated",
+        reason: cause?.message ?? "the connection closed without an authenticated end",
+      });
   }
 
   #bothEnded(): boolean {
@@ -208,9 +224,6 @@ export class Circuit extends Duplex implements CircuitFacts {
       case "truncated":
         this.#cut(WireCode.cancelled);
         return;
-      case "altered":
-        this.#cut(WireCode.protocol);
-        return;
     }
   }
 
@@ -227,11 +240,6 @@ export class Circuit extends Duplex implements CircuitFacts {
     this.#carrier.reset(code);
     this.#socket.destroy();
   }
-}
-
-/** TLS found a record that is not the next one that the other end sealed, or was told so by the other end's TLS. */
-function isBrokenTls(cause: Error | undefined): boolean {
-  return cause !== undefined && "code" in cause && typeof cause.code === "string" && cause.code.startsWith("ERR_SSL_");
 }
 
 const faults: Readonly<Record<RecordFault, string>> = {

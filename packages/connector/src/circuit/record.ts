@@ -6,8 +6,13 @@
  */
 const recordType = { data: 0, end: 1, reset: 2 };
 
+/** What a reader takes. */
 const maxRecordBytes = 65_535;
 const headerBytes = 4;
+/** Of plaintext in a TLS record of the circuit: that is one frame of the tunnel, and with the router's TLS one record again. */
+export const maxPlaintextBytes = 16_354;
+/** Of data in a record, which is one TLS record then. */
+export const maxDataBytes: number = maxPlaintextBytes - headerBytes;
 const endBytes = 8;
 const resetBytes = 4;
 
@@ -21,24 +26,35 @@ export interface RecordHandler {
   onReset(code: number): void;
 }
 
-/** Data records for `bytes`, split where the length field ends. One buffer, so that it leaves in one write. */
-export function encodeData(bytes: Uint8Array): Buffer {
-  const records = Math.ceil(bytes.length / maxRecordBytes);
-  const out = Buffer.allocUnsafe(bytes.length + records * headerBytes);
-  let to = 0;
-  for (let from = 0; from < bytes.length; from += maxRecordBytes) {
-    const piece = bytes.subarray(from, from + maxRecordBytes);
-    out.writeUInt32BE(recordType.data * 2 ** 24 + piece.length, to);
-    out.set(piece, to + headerBytes);
-    to += headerBytes + piece.length;
-  }
-  return out;
+/** How many bytes the data records for `bytes` take. */
+export function dataRunBytes(bytes: number): number {
+  return bytes + Math.ceil(bytes / maxDataBytes) * headerBytes;
 }
 
-export function encodeEnd(count: bigint): Buffer {
+/** Writes the next `bytes` of `pieces`, from `offset` in the first one, as full data records and a last one with the rest. */
+export function writeDataRun(run: Buffer, pieces: readonly Uint8Array[], offset: number, bytes: number): void {
+  let [at, room, left, from] = [0, 0, bytes, offset];
+  for (const piece of pieces) {
+    while (from < piece.length && left > 0) {
+      if (room === 0) {
+        room = Math.min(left, maxDataBytes);
+        at = run.writeUInt32BE(recordType.data * 2 ** 24 + room, at);
+      }
+      const taken = Math.min(room, piece.length - from);
+      run.set(from === 0 && taken === piece.length ? piece : piece.subarray(from, from + taken), at);
+      at += taken;
+      room -= taken;
+      left -= taken;
+      from += taken;
+    }
+    from = 0;
+  }
+}
+
+export function encodeEnd(count: number): Buffer {
   const out = Buffer.allocUnsafe(headerBytes + endBytes);
   out.writeUInt32BE(recordType.end * 2 ** 24 + endBytes, 0);
-  out.writeBigUInt64BE(count, headerBytes);
+  out.writeBigUInt64BE(BigInt(count), headerBytes);
   return out;
 }
 
@@ -59,14 +75,14 @@ export class RecordReader {
   #gathered = 0;
   /** Bytes of the current data record still to come. */
   #left = 0;
-  #received = 0n;
+  #received = 0;
 
   constructor(handler: RecordHandler) {
     this.#handler = handler;
   }
 
   /** Data bytes so far. */
-  get received(): bigint {
+  get received(): number {
     return this.#received;
   }
 
@@ -133,14 +149,14 @@ export class RecordReader {
   #data(chunk: Buffer, at: number): number {
     const end = Math.min(chunk.length, at + this.#left);
     this.#left -= end - at;
-    this.#received += BigInt(end - at);
+    this.#received += end - at;
     if (this.#left === 0) this.#state = "header";
     this.#handler.onData(chunk.subarray(at, end));
     return end;
   }
 
   #end(): RecordFault | undefined {
-    if (this.#short.readBigUInt64BE(0) !== this.#received) return "COUNT_MISMATCH";
+    if (this.#short.readBigUInt64BE(0) !== BigInt(this.#received)) return "COUNT_MISMATCH";
     this.#state = "header";
     this.#ended = true;
     this.#handler.onEnd();

@@ -25,15 +25,18 @@ export async function forward(options: ForwardOptions): Promise<Forwarding> {
   const { connector, service } = options;
   const { host, port } = await loopback(options.listen);
   const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    serve(socket, options).catch((error: unknown) => {
-      socket.resetAndDestroy();
-      if (error instanceof ConnectorError && options.onRefused !== undefined) options.onRefused(error);
-      else connector.log.warn({ service, ...failure(error) }, "connection refused");
-    });
-  });
+  const server = createServer(
+    { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark: 262_144 },
+    (socket) => {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+      serve(socket, options).catch((error: unknown) => {
+        socket.resetAndDestroy();
+        if (error instanceof ConnectorError && options.onRefused !== undefined) options.onRefused(error);
+        else connector.log.warn({ service, ...failure(error) }, "connection refused");
+      });
+    },
+  );
   server.listen(port, host);
   await once(server, "listening");
   return {
