@@ -28,7 +28,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/**/*.test.ts"],
-          exclude: ["**/node_modules/**", "**/dist/**"],
+          exclude: ["**/node_modules/**", "**/dist/**", "test/fault/**"],
           pool: "forks",
           execArgv: ["--conditions=sallyport-source"],
           testTimeout: 120_000,
@@ -37,6 +37,23 @@ export default defineConfig({
           maxWorkers: 1,
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        ...shared,
+        test: {
+          // What is killed, cut off, filled up and stopped on purpose: `npm run test:fault`.
+          name: "fault",
+          include: ["test/fault/**/*.test.ts"],
+          exclude: ["**/node_modules/**", "**/dist/**"],
+          pool: "forks",
+          execArgv: ["--conditions=sallyport-source"],
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
+          // Deadlines are what these tests are about: nothing runs beside them.
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

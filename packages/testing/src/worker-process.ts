@@ -29,9 +29,17 @@ type Answer =
 
 const exitTimeoutMs = 5_000;
 
-/** Starts the module `file`, which calls `serveWorker` with an `Api`. */
-export function startWorker<Api extends Served<Api>>(file: string, execArgv: readonly string[] = []): Worker<Api> {
-  const child = fork(file, [], { execArgv: ["--conditions=sallyport-source", ...execArgv] });
+/**
+ * Starts the module `file`, which calls `serveWorker` with an `Api`.
+ * @param within a command that starts the process and becomes it, such as `ip netns exec <name>`.
+ */
+export function startWorker<Api extends Served<Api>>(
+  file: string,
+  execArgv: readonly string[] = [],
+  within: readonly string[] = [],
+): Worker<Api> {
+  const [execPath, ...before] = [...within, process.execPath];
+  const child = fork(file, [], { execPath, execArgv: [...before, "--conditions=sallyport-source", ...execArgv] });
   const waiting = new Map<number, (answer: Answer) => void>();
   let calls = 0;
   child.on("message", (text) => {
