@@ -27,4 +27,4 @@ export {
   u32At,
 } from "./header.ts";
 export { MAX_OPENING_PAYLOAD_BYTES, checkHeader } from "./header-rules.ts";
-export { WireCode, wireCodeName } from "./wire-code.ts";
+export { WireCode, knownWireCode, wireCodeName } from "./wire-code.ts";

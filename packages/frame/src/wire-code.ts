@@ -32,6 +32,11 @@ export const WireCode = {
 
 const names = new Map<number, string>(Object.entries(WireCode).map(([name, code]) => [code, name]));
 
+/** A wire code as a receiver takes it. */
+export function knownWireCode(code: number): number {
+  return names.has(code) ? code : WireCode.internal;
+}
+
 /** The spec's name of a wire code, for messages and the record: `revoked`; `unknown(77)` for a code without one. */
 export function wireCodeName(code: number): string {
   return names.get(code) ?? `unknown(${code})`;

@@ -21,6 +21,7 @@ import {
   encodeFrame,
   encodeGoaway,
   encodePing,
+  knownWireCode,
   setU32,
   u32At,
 } from "@sallyport/frame";
@@ -204,7 +205,7 @@ export class FrameChannel {
     if (type === FrameType.goaway) {
       const code = u32At(chunk, start + HEADER_BYTES);
       if (code !== WireCode.none) {
-        this.#settle({ kind: "goaway", code });
+        this.#settle({ kind: "goaway", code: knownWireCode(code) });
         return;
       }
     }

@@ -1,3 +1,13 @@
 export { type PeerFrame, ScriptedPeer } from "./scripted-peer.ts";
-export { type ComplianceCase, type ComplianceSubject, tunnelCompliance } from "./tunnel-compliance.ts";
-export { type Violation, violations } from "./violations.ts";
+export type { ComplianceCase, ComplianceSubject } from "./compliance-case.ts";
+export { tunnelCompliance } from "./tunnel-compliance.ts";
+export { type AnswerViolation, answerViolations, type Violation, violations } from "./violations.ts";
+export {
+  checkCell,
+  stateCells,
+  type StateCell,
+  type StateEffect,
+  stateTable,
+  type StreamInState,
+  type StreamState,
+} from "./state-table.ts";

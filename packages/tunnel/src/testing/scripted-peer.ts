@@ -89,6 +89,11 @@ export class ScriptedPeer {
     }
   }
 
+  /** Frames of `type` that came and were not asked for yet. */
+  waiting(type: number): number {
+    return this.#received.filter((frame) => frame.type === type).length;
+  }
+
   /** The wire code of the GOAWAY with which the other side ends the tunnel. */
   async goawayCode(): Promise<number> {
     return u32At((await this.next(FrameType.goaway)).payload, 0);

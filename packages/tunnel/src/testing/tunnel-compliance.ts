@@ -5,28 +5,16 @@
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import type { Duplex } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { INITIAL_WINDOW_BYTES, WireCode } from "@sallyport/frame";
-import { type Control, Refusal, StreamAccept, StreamOpen, HostAnnounce } from "@sallyport/proto/tunnel";
+import { type Control, HostAnnounce, Refusal, StreamAccept, type StreamOpen } from "@sallyport/proto/tunnel";
 import type { IncomingStream } from "../incoming-stream.ts";
 import type { OpenResult } from "../opening-stream.ts";
-import type { CreateTunnel, TunnelEndpoint } from "../tunnel-endpoint.ts";
+import type { TunnelEndpoint } from "../tunnel-endpoint.ts";
 import type { TunnelOptions } from "../tunnel-options.ts";
 import type { TunnelStream } from "../tunnel-stream.ts";
-import { ScriptedPeer } from "./scripted-peer.ts";
-import { type Violation, violations } from "./violations.ts";
-
-export interface ComplianceSubject {
-  readonly create: CreateTunnel;
-  /** Two ends of one fresh connection. */
-  readonly carriers: () => Promise<readonly [Duplex, Duplex]>;
-}
-
-export interface ComplianceCase {
-  readonly title: string;
-  readonly run: (subject: ComplianceSubject) => Promise<void>;
-}
+import { acceptor, dial, echo, errorOf, type ComplianceCase, type ComplianceSubject } from "./compliance-case.ts";
+import { scriptedCompliance } from "./scripted-compliance.ts";
 
 interface Ends {
   readonly workload: TunnelEndpoint;
@@ -54,36 +42,10 @@ async function withTunnel(
   }
 }
 
-const dial: StreamOpen = StreamOpen.create({ service: "files", circuitNonce: Buffer.alloc(16, 1) });
-
 function accepted(result: OpenResult): TunnelStream {
   assert.equal(result.kind, "accepted");
   if (result.kind !== "accepted") throw new Error("unreachable: asserted above");
   return result.stream;
-}
-
-function echo(incoming: IncomingStream): void {
-  const stream = incoming.accept(StreamAccept.create());
-  stream.on("error", () => {}).pipe(stream);
-}
-
-/** Resolves with the next stream that the side accepts. */
-function acceptor(): { readonly onOpen: (incoming: IncomingStream) => void; readonly stream: Promise<TunnelStream> } {
-  const stream = Promise.withResolvers<TunnelStream>();
-  return {
-    onOpen: (incoming) => {
-      const taken = incoming.accept(StreamAccept.create({ circuitId: "c-1" }));
-      taken.on("error", () => {});
-      stream.resolve(taken);
-    },
-    stream: stream.promise,
-  };
-}
-
-async function errorOf(stream: Duplex): Promise<unknown> {
-  if (stream.errored !== null) return stream.errored;
-  const [error]: unknown[] = await once(stream, "error");
-  return error;
 }
 
 const pattern = (bytes: number, seed: number): Buffer =>
@@ -331,26 +293,4 @@ const behaviours: readonly ComplianceCase[] = [
   },
 ];
 
-function violationCase(violation: Violation): ComplianceCase {
-  return {
-    title: `${violation.title} ends the tunnel with code ${violation.wireCode}`,
-    run: async (subject) => {
-      const [near, far] = await subject.carriers();
-      const onOpen = (incoming: IncomingStream): void =>
-        void (incoming.open.service === "accepted" && incoming.accept(StreamAccept.create()).on("error", () => {}));
-      const router = subject.create(near, { side: "router", software: "compliance/1", onOpen });
-      const peer = new ScriptedPeer(far);
-      if (violation.silentStart === undefined) {
-        peer.sendHello();
-        await router.hello;
-      }
-      await violation.act(peer);
-      assert.equal(await peer.goawayCode(), violation.wireCode);
-      assert.equal((await router.closed).kind, "violated");
-      await peer.ended;
-      peer.destroyCarrier();
-    },
-  };
-}
-
-export const tunnelCompliance: readonly ComplianceCase[] = [...behaviours, ...violations.map(violationCase)];
+export const tunnelCompliance: readonly ComplianceCase[] = [...behaviours, ...scriptedCompliance];

@@ -2,6 +2,7 @@ import {
   FrameType,
   HEADER_BYTES,
   INITIAL_WINDOW_BYTES,
+  MAX_CREDIT_BYTES,
   MAX_PAYLOAD_BYTES,
   WireCode,
   encodeFrame,
@@ -11,6 +12,7 @@ import {
   encodeWindow,
   setHeader,
 } from "@sallyport/frame";
+import { headerViolations } from "./header-violations.ts";
 import type { ScriptedPeer } from "./scripted-peer.ts";
 
 /** Something that a workload's end may never do. Before `act` the peer said hello; the other side accepts streams of service `accepted` and leaves others unanswered. */
@@ -35,6 +37,9 @@ function oversized(): Buffer {
   setHeader(header, 0, MAX_PAYLOAD_BYTES + 1, FrameType.data, 0, 1);
   return header;
 }
+
+/** A field of 127 bytes, of which none is there. */
+const notProtobuf = Buffer.from([0x0a, 0x7f]);
 
 export const violations: readonly Violation[] = [
   {
@@ -67,6 +72,18 @@ export const violations: readonly Violation[] = [
     act: (peer) => void peer.sendHello({ software: "x".repeat(65) }),
     wireCode: WireCode.protocol,
   },
+  {
+    title: "a hello with a long router id",
+    silentStart: true,
+    act: (peer) => void peer.sendHello({ routerId: "x".repeat(2049) }),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "GOAWAY of a drain before the hello",
+    silentStart: true,
+    act: (peer) => void peer.send(encodeGoaway(WireCode.none)).sendHello(),
+    wireCode: WireCode.protocol,
+  },
   { title: "a second hello", act: (peer) => void peer.sendHello(), wireCode: WireCode.protocol },
   { title: "an unknown type", act: (peer) => void peer.send(encodeFrame(10, 0, 1)), wireCode: WireCode.protocol },
   {
@@ -76,7 +93,12 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "a control message that does not decode",
-    act: (peer) => void peer.send(encodeFrame(FrameType.control, 0, 0, Buffer.from([0x0a, 0x7f]))),
+    act: (peer) => void peer.send(encodeFrame(FrameType.control, 0, 0, notProtobuf)),
+    wireCode: WireCode.protocol,
+  },
+  {
+    title: "an OPEN that does not decode",
+    act: (peer) => void peer.send(encodeFrame(FrameType.open, 0, 1, notProtobuf)),
     wireCode: WireCode.protocol,
   },
   {
@@ -175,6 +197,14 @@ export const violations: readonly Violation[] = [
     wireCode: WireCode.flowControl,
   },
   {
+    title: "a WINDOW that overflows together with those before it",
+    act: async (peer) => {
+      await openAccepted(peer, 1);
+      peer.send(encodeWindow(1, MAX_CREDIT_BYTES - INITIAL_WINDOW_BYTES), encodeWindow(1, 1));
+    },
+    wireCode: WireCode.flowControl,
+  },
+  {
     title: "a flood of OPEN and RESET",
     act: (peer) => {
       for (let id = 1; id < 20_000; id += 2) peer.sendOpen(id, "unanswered").send(encodeReset(id, WireCode.cancelled));
@@ -196,10 +226,30 @@ export const violations: readonly Violation[] = [
     wireCode: WireCode.limit,
   },
   {
+    title: "a flood of answers to PINGs that nobody sent",
+    act: (peer) => {
+      for (let sent = 0; sent < 1000; sent += 1) peer.send(encodePing(Buffer.alloc(8), true));
+    },
+    wireCode: WireCode.limit,
+  },
+  {
     title: "a flood of GOAWAY",
     act: (peer) => {
       for (let sent = 0; sent < 100; sent += 1) peer.send(encodeGoaway(WireCode.none));
     },
     wireCode: WireCode.limit,
   },
+  ...headerViolations,
+];
+
+/** What may never come in answer to an OPEN: the other side opened `streamId`, and waits. */
+export interface AnswerViolation {
+  readonly title: string;
+  readonly answer: (streamId: number) => Buffer;
+}
+
+/** Each ends the tunnel with code `protocol`. */
+export const answerViolations: readonly AnswerViolation[] = [
+  { title: "an ACCEPT that does not decode", answer: (id) => encodeFrame(FrameType.accept, 0, id, notProtobuf) },
+  { title: "a REFUSE that does not decode", answer: (id) => encodeFrame(FrameType.refuse, 0, id, notProtobuf) },
 ];
