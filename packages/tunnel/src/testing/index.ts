@@ -4,6 +4,7 @@ export { tunnelCompliance } from "./tunnel-compliance.ts";
 export { type AnswerViolation, answerViolations, type Violation, violations } from "./violations.ts";
 export {
   checkCell,
+  type ReceivedFrame,
   stateCells,
   type StateCell,
   type StateEffect,
