@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as until } from "node:timers/promises";
 import { cast, type Stage, stepNames, tellStory } from "@sallyport/first-light";
+import { ListHostsRequest } from "@sallyport/proto/router";
 import { expect, test } from "vitest";
 import { temporaryHome, type TemporaryHome } from "../network/temporary-home.ts";
 import { openTestStage } from "../network/test-stage.ts";
@@ -11,7 +12,7 @@ import { openTestStage } from "../network/test-stage.ts";
 const svidTtlSeconds = 20;
 
 async function hostedServices({ network }: Stage): Promise<readonly string[]> {
-  const { hosts } = await network.admin.router.listHosts({});
+  const { hosts } = await network.admin.router.listHosts(ListHostsRequest.create());
   return [...new Set(hosts.map(({ service }) => service))].toSorted();
 }
 

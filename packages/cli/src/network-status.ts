@@ -1,7 +1,15 @@
 import type { AdminClients } from "@sallyport/constellation";
 import type { GetStatusResponse as AuditStatus } from "@sallyport/proto/audit";
 import type { GetStatusResponse as CaStatus } from "@sallyport/proto/ca";
-import type { Circuit, GetStatusResponse as RouterStatus, Host, Tunnel } from "@sallyport/proto/router";
+import {
+  ListCircuitsRequest,
+  ListHostsRequest,
+  ListTunnelsRequest,
+  type Circuit,
+  type GetStatusResponse as RouterStatus,
+  type Host,
+  type Tunnel,
+} from "@sallyport/proto/router";
 import { failureOf, type Failure } from "./failure.ts";
 
 /** What one service answers, or why it does not. */
@@ -44,9 +52,9 @@ export async function readStatus(
     answer(router.getStatus({}, options)),
     answer(
       Promise.all([
-        router.listHosts({}, options),
-        router.listTunnels({}, options),
-        router.listCircuits({}, options),
+        router.listHosts(ListHostsRequest.create(), options),
+        router.listTunnels(ListTunnelsRequest.create(), options),
+        router.listCircuits(ListCircuitsRequest.create(), options),
       ]).then(([{ hosts }, { tunnels }, { circuits }]) => ({ hosts, tunnels, circuits })),
     ),
     answer(

@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Network, startNetwork } from "@sallyport/constellation";
+import { ListHostsRequest } from "@sallyport/proto/router";
 import { cast, services } from "./cast.ts";
 import { enroll } from "./enroll.ts";
 import { FirstLightError, must } from "./first-light-error.ts";
@@ -110,7 +111,7 @@ export async function reinstate(network: Network, name: string): Promise<void> {
 async function announced(network: Network, names: readonly string[]): Promise<void> {
   const deadline = performance.now() + announceTimeoutMs;
   while (performance.now() < deadline) {
-    const { hosts } = await network.admin.router.listHosts({});
+    const { hosts } = await network.admin.router.listHosts(ListHostsRequest.create());
     if (names.every((name) => hosts.some(({ service }) => service === name))) return;
     await pause(25);
   }

@@ -1,3 +1,4 @@
+export { status as RpcStatus } from "@grpc/grpc-js";
 export { backoffPauses, pause, retry } from "./backoff.ts";
 export type { BackoffOptions } from "./backoff.ts";
 export { loadBootstrap, readKeyEncryptionKey } from "./bootstrap.ts";

@@ -7,8 +7,8 @@ export interface RouterWorkerSetup {
   /** Bounds of a router that a benchmark has to lift, by their names in the router's table of limits. */
   readonly limits: {
     readonly maxStreamsPerTunnel?: number;
-    readonly opensPerSecondPerTunnel?: number;
-    readonly openBurstPerTunnel?: number;
+    readonly opensPerSecondPerIdentity?: number;
+    readonly openBurstPerIdentity?: number;
   };
   /** For its audit spool. */
   readonly folder: string;

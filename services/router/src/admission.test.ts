@@ -127,7 +127,7 @@ test("a denied issuer takes everyone with it whom it certified", async () => {
 });
 
 test("a workload holds only so many tunnels", async () => {
-  await using network = await RouterNetwork.start({ limits: { maxTunnelsPerWorkload: 2 } });
+  await using network = await RouterNetwork.start({ limits: { maxTunnelsPerIdentity: 2 } });
   const agent = await network.authority.source(network.workloadId("agent"));
   await network.connectAs(agent);
   await network.connectAs(agent);

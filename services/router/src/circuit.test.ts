@@ -333,7 +333,7 @@ test("when the host's tunnel goes, its circuits end, it is dialed no more, and w
 
 test("an OPEN without a nonce, or beyond the rate, is refused, and the tunnel lives", async () => {
   await using network = await RouterNetwork.start({
-    limits: { openBurstPerTunnel: 2, opensPerSecondPerTunnel: 0.001 },
+    limits: { openBurstPerIdentity: 2, opensPerSecondPerIdentity: 0.001 },
   });
   await network.host("shelf", ["files"]);
   const dialer = await network.connect("agent");
@@ -346,7 +346,7 @@ test("an OPEN without a nonce, or beyond the rate, is refused, and the tunnel li
 
 test("an OPEN that is refused before policy is asked is on record, a flood of them as a count", async () => {
   await using network = await RouterNetwork.start({
-    limits: { openBurstPerTunnel: 1, opensPerSecondPerTunnel: 0.001, recordedRefusalsPerSecond: 1 },
+    limits: { openBurstPerIdentity: 1, opensPerSecondPerIdentity: 0.001, recordedRefusalsPerSecond: 1 },
   });
   const dialer = await network.connect("agent");
   const bare = { ...openOf("files"), circuitNonce: Buffer.alloc(0) };
@@ -373,14 +373,15 @@ test("a draining router refuses new streams, lets open ones end, and then closes
   const dialer = await network.connect("agent", { onGoaway: () => goaway.resolve() });
   const stream = await network.circuit(dialer, "files");
   const hosted = await host.next();
-  const drained = network.router.drain();
+  const askedBy = (await network.authority.source(network.workloadId("nobody"))).current();
+  network.router.drain.order({ deadlineMs: 30_000, askedBy, reason: "" });
   await goaway.promise;
   expect(await network.dial(dialer, "files")).toMatchObject({ kind: "refused", refusal: { code: "DRAINING" } });
   stream.end("last words");
   expect((await bytesOf(hosted)).toString()).toBe("last words");
   hosted.end();
   stream.resume();
-  await drained;
+  await network.router.drain.over;
   await dialer.tunnel.closed;
   expect(network.recorded("tunnel.closed").map(({ reason }) => reason)).toContain("The router drained.");
 });

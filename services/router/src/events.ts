@@ -5,8 +5,9 @@ import type { Peer } from "@sallyport/mtls";
 import type { Decision } from "@sallyport/policy-engine";
 import type { Refusal } from "@sallyport/proto/tunnel";
 import { describeChannelEnd } from "@sallyport/tunnel";
-import type { Circuit, CircuitEnd } from "./domain/circuit.ts";
+import type { Circuit, CircuitEnd, Kick } from "./domain/circuit.ts";
 import type { Dial } from "./domain/dial.ts";
+import type { DrainFacts } from "./domain/drain.ts";
 import type { Party } from "./domain/party.ts";
 import type { TunnelEnd } from "./domain/tunnel-end.ts";
 
@@ -79,6 +80,78 @@ export function hostRefused(tunnel: RecordedTunnel, service: string, decision: D
 
 export function hostWithdrawn(tunnel: RecordedTunnel, service: string, reason: string): EventInput {
   return { kind: "host.withdrawn", ...actorFacts(tunnel.peer), ...place(tunnel), service, reason, outcome: "ok" };
+}
+
+/** What a probe found; again only after the host was up in between. */
+export function hostDown(tunnel: RecordedTunnel, service: string, reason: string): EventInput {
+  return { ...hostFacts(tunnel, service), kind: "host.down", reason, outcome: "error", errorCode: "HOST_DOWN" };
+}
+
+/** After a `host.down`. */
+export function hostUp(tunnel: RecordedTunnel, service: string): EventInput {
+  return { ...hostFacts(tunnel, service), kind: "host.up", outcome: "ok" };
+}
+
+function hostFacts(tunnel: RecordedTunnel, service: string): Partial<EventInput> {
+  return { ...actorFacts(tunnel.peer), ...place(tunnel), service, hostId: tunnel.peer.identity.id.uri };
+}
+
+/** What another router announces over a link, and this one's policy does not allow. */
+export function announcedHostRefused(
+  link: RecordedLink,
+  service: string,
+  hostId: string,
+  decision: Decision,
+): EventInput {
+  return {
+    kind: "host.refused",
+    ...actorFacts(link.peer),
+    ...linkPlace(link),
+    service,
+    hostId,
+    ...decisionFacts(decision),
+    outcome: "denied",
+    errorCode: decision.code,
+  };
+}
+
+/** A link as the record needs it. */
+export interface RecordedLink {
+  readonly linkId: string;
+  readonly peer: Peer;
+  readonly remoteAddress: string;
+  readonly direction: "dialed" | "accepted";
+}
+
+export function linkOpened(link: RecordedLink, routerEpoch: number): EventInput {
+  const { attributes } = linkPlace(link);
+  return {
+    kind: "link.opened",
+    ...actorFacts(link.peer),
+    attributes: { ...attributes, router_epoch: String(routerEpoch) },
+    tlsGroup: link.peer.tlsGroup ?? "",
+    outcome: "ok",
+  };
+}
+
+export function linkClosed(link: RecordedLink, end: TunnelEnd, durationUs: number): EventInput {
+  return { kind: "link.closed", ...actorFacts(link.peer), ...linkPlace(link), durationUs, ...tunnelEndFacts(end) };
+}
+
+/** A link that never was: `peer` is known when the handshake proved it. */
+export function linkRefused(facts: {
+  readonly remoteAddress: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly peer: Peer | null;
+  /** Refusals that were not recorded since the last one that was. */
+  readonly unrecorded: number;
+}): EventInput {
+  return { ...tunnelRefused(facts), kind: "link.refused" };
+}
+
+function linkPlace({ linkId, remoteAddress, direction }: RecordedLink): Pick<EventInput, "attributes"> {
+  return { attributes: { link: linkId, remote_address: remoteAddress, direction } };
 }
 
 export function circuitOpened(circuit: Circuit, dialUs: number): EventInput {
@@ -165,6 +238,43 @@ function circuitFacts(circuit: Circuit): Partial<EventInput> {
   };
 }
 
+/** Whoever ordered it is the actor. Again for each order that moved the deadline. */
+export function routerDraining(drain: DrainFacts, running: Running): EventInput {
+  return { kind: "router.draining", ...drainEventFacts(drain, running) };
+}
+
+/** `running` is what had to be ended. */
+export function routerDrained(drain: DrainFacts, running: Running): EventInput {
+  return { kind: "router.drained", ...drainEventFacts(drain, running) };
+}
+
+interface Running {
+  readonly tunnels: number;
+  readonly circuits: number;
+}
+
+function drainEventFacts(
+  { askedBy, reason, sinceUnixMs, deadlineUnixMs }: DrainFacts,
+  { tunnels, circuits }: Running,
+): Partial<EventInput> {
+  return {
+    ...actorFacts(askedBy),
+    reason,
+    outcome: "ok",
+    durationUs: (Date.now() - sinceUnixMs) * 1_000,
+    attributes: {
+      deadline: new Date(deadlineUnixMs).toISOString(),
+      tunnels: String(tunnels),
+      circuits: String(circuits),
+    },
+  };
+}
+
+function kickFacts({ askedBy, reason }: Kick): Partial<EventInput> {
+  const why = reason === "" ? "" : `: ${reason}`;
+  return { outcome: "disconnected", errorCode: "KICKED", reason: `Ended by ${askedBy}${why}` };
+}
+
 function circuitEndFacts(end: CircuitEnd): Partial<EventInput> {
   switch (end.kind) {
     case "ended":
@@ -175,10 +285,24 @@ function circuitEndFacts(end: CircuitEnd): Partial<EventInput> {
       return { outcome: "disconnected", reason: `The ${end.side}'s tunnel is gone.` };
     case "link-gone":
       return { outcome: "disconnected", reason: `The link to ${end.routerId}, where the ${end.side} is, is gone.` };
+    case "shed":
+      return {
+        outcome: "error",
+        errorCode: "OVERLOADED",
+        reason: `Too many bytes waited for the link to ${end.routerId}.`,
+      };
     case "cut": {
       const { code: errorCode, reason, decision } = end;
       return { outcome: "revoked", errorCode, reason, ...(decision === null ? {} : decisionFacts(decision)) };
     }
+    case "drained":
+      return {
+        outcome: "disconnected",
+        errorCode: "DRAINED",
+        reason: "The router drained, and its deadline came first.",
+      };
+    case "kicked":
+      return kickFacts(end.kick);
   }
 }
 
@@ -198,8 +322,14 @@ function tunnelEndFacts(end: TunnelEnd): Partial<EventInput> {
         errorCode: "OVERLOADED",
         reason: "Too many bytes waited for a workload that reads too slowly.",
       };
+    case "unresponsive":
+      return { outcome: "disconnected", errorCode: "UNRESPONSIVE", reason: end.reason };
+    case "superseded":
+      return { outcome: "disconnected", reason: "The router began anew, and has another link." };
     case "no-hello":
       return { outcome: "error", errorCode: "PROTOCOL", reason: "No HELLO came in time." };
+    case "kicked":
+      return kickFacts(end.kick);
   }
 }
 

@@ -12,6 +12,8 @@ export type CircuitEnd =
   | { readonly kind: "tunnel-gone"; readonly side: Side }
   /** The link to the router that has that side's tunnel. */
   | { readonly kind: "link-gone"; readonly side: Side; readonly routerId: string }
+  /** The link to that router had no room for what waited, and this circuit had most of it. */
+  | { readonly kind: "shed"; readonly wireCode: number; readonly routerId: string }
   /** Allowed no longer: by policy, by the deny-list, or by the end of a leaf's life. */
   | {
       readonly kind: "cut";
@@ -19,7 +21,17 @@ export type CircuitEnd =
       readonly code: string;
       readonly reason: string;
       readonly decision: Decision | null;
-    };
+    }
+  /** The router drained, and this one ran until the deadline. */
+  | { readonly kind: "drained" }
+  | { readonly kind: "kicked"; readonly kick: Kick };
+
+/** An operator's order. Nothing is denied by it: who may, comes back. */
+export interface Kick {
+  /** SPIFFE ID of who asked. */
+  readonly askedBy: string;
+  readonly reason: string;
+}
 
 /** What carries one of a circuit's two streams: a tunnel, or a link to the router that has the tunnel. */
 export interface CircuitPort {
@@ -101,10 +113,19 @@ export class Circuit {
       case "tunnel-gone":
       case "link-gone":
         return reset(end.side === "dialer" ? this.hostLeg : this.dialerLeg, WireCode.gone, "keep");
+      case "shed":
       case "cut":
-        reset(this.dialerLeg, end.wireCode, "drop");
-        reset(this.hostLeg, end.wireCode, "drop");
+        return this.#resetBoth(end.wireCode);
+      case "drained":
+        return this.#resetBoth(WireCode.drained);
+      case "kicked":
+        return this.#resetBoth(WireCode.kicked);
     }
+  }
+
+  #resetBoth(wireCode: number): void {
+    reset(this.dialerLeg, wireCode, "drop");
+    reset(this.hostLeg, wireCode, "drop");
   }
 }
 

@@ -3,8 +3,10 @@ import { WireCode, u32At } from "@sallyport/frame";
 import type { Decision, PolicyState, Principal } from "@sallyport/policy-engine";
 import type { EventInput } from "@sallyport/audit-log";
 import { expect, test } from "vitest";
+import { ChangeFeed } from "./change-feed.ts";
 import { Circuit, type CircuitEnd, type CircuitPort } from "./circuit.ts";
 import { Circuits } from "./circuits.ts";
+import { Counters } from "./counters.ts";
 import type { Party } from "./party.ts";
 
 function party(name: string): Party {
@@ -65,6 +67,8 @@ function running(policy: Partial<typeof nobody>): Running {
     // What Circuits asks of it.
     policy: { ...nobody, ...policy } as PolicyState,
     record: (event) => events.push(event),
+    counters: new Counters(),
+    changes: new ChangeFeed(),
     onEnd: () => undefined,
   });
   return {

@@ -9,11 +9,13 @@ import type { DeniedSubject, PolicyChange, PolicyState } from "@sallyport/policy
 import type { HostAnnounce, StreamOpen } from "@sallyport/proto/tunnel";
 import { tunnelClosed, tunnelOpened, type Record } from "../events.ts";
 import type { RouterLimits } from "../limits.ts";
-import { TokenBucket } from "../public-port/token-bucket.ts";
+import { ChangeFeed } from "./change-feed.ts";
 import { Circuits } from "./circuits.ts";
+import type { Counters } from "./counters.ts";
 import { Dialing } from "./dialing.ts";
 import { HostRegistry } from "./host-registry.ts";
 import { Hosting } from "./hosting.ts";
+import { OpenRates } from "./open-rates.ts";
 import { refusal } from "./refusal.ts";
 import type { RouterTunnel, TunnelOwner } from "./router-tunnel.ts";
 import type { TunnelEnd } from "./tunnel-end.ts";
@@ -30,24 +32,34 @@ export interface SwitchboardOptions {
   readonly policy: PolicyState;
   readonly builtIns: BuiltIns;
   readonly record: Record;
+  readonly counters: Counters;
   readonly limits: RouterLimits;
+  /** The event loop is too late for new work. */
+  readonly overloaded: () => boolean;
 }
 
 export class Switchboard implements TunnelOwner {
   readonly hosts: HostRegistry = new HostRegistry();
   readonly tunnels: Tunnels = new Tunnels();
   readonly circuits: Circuits;
+  readonly changes: ChangeFeed = new ChangeFeed();
   readonly dialing: Dialing;
   readonly #hosting: Hosting;
-  readonly #openRates = new WeakMap<RouterTunnel, TokenBucket>();
+  readonly #openRates: OpenRates;
   readonly #options: SwitchboardOptions;
   readonly #whenIdle = new Set<() => void>();
+  readonly #greeted = new WeakSet<RouterTunnel>();
   #draining = false;
 
   constructor(options: SwitchboardOptions) {
     this.#options = options;
+    this.#openRates = new OpenRates(options.limits);
     const onEnd = (): void => this.#checkIdle();
-    this.circuits = new Circuits({ ...options, onEnd });
+    const { changes } = this;
+    this.hosts.onChange(({ kind, entry }) => {
+      if (kind !== "load") changes.tell({ kind: kind === "removed" ? "host-gone" : "host", entry });
+    });
+    this.circuits = new Circuits({ ...options, changes, onEnd });
     const parts = { ...options, hosts: this.hosts, circuits: this.circuits };
     this.dialing = new Dialing({ ...parts, onEnd });
     this.#hosting = new Hosting(parts);
@@ -59,9 +71,10 @@ export class Switchboard implements TunnelOwner {
   }
 
   opened(tunnel: RouterTunnel): void {
-    const { opensPerSecondPerTunnel: perSecond, openBurstPerTunnel: burst } = this.#options.limits;
-    this.#openRates.set(tunnel, new TokenBucket({ perSecond, burst }));
+    this.#options.counters.tunnelsOpened += 1;
+    this.#greeted.add(tunnel);
     this.#options.record(tunnelOpened(tunnel));
+    this.changes.tell({ kind: "tunnel", tunnel });
     if (this.#draining) tunnel.drain();
   }
 
@@ -72,11 +85,14 @@ export class Switchboard implements TunnelOwner {
         refusal("DRAINING", "This router is going away: open the stream on another tunnel."),
       );
     const { service } = open;
-    if (!this.#mayOpen(tunnel)) {
-      const told = refusal("OVERLOADED", "Too many streams on this tunnel, or too many in a short time.");
-      return this.dialing.refuseUnasked({ party: tunnel.party, port: tunnel, streamId }, service, told);
+    const isBuiltIn = this.#options.builtIns.owns(service);
+    const shed = this.#shedBy(tunnel, isBuiltIn);
+    if (shed !== null) {
+      this.#options.counters.shedBy(shed.limit);
+      const origin = { party: tunnel.party, port: tunnel, streamId };
+      return this.dialing.refuseUnasked(origin, service, refusal("OVERLOADED", shed.why));
     }
-    if (this.#options.builtIns.owns(service)) return this.#options.builtIns.open(tunnel, streamId, service);
+    if (isBuiltIn) return this.#options.builtIns.open(tunnel, streamId, service);
     this.dialing.fromTunnel(tunnel, streamId, open);
   }
 
@@ -91,6 +107,9 @@ export class Switchboard implements TunnelOwner {
   over(tunnel: RouterTunnel, end: TunnelEnd): void {
     this.#hosting.over(tunnel);
     if (!this.tunnels.delete(tunnel)) return;
+    // Who leaves before the hello only looked which router this is: there was never a tunnel to put on record.
+    if (end.kind === "left" && !this.#greeted.has(tunnel)) return;
+    this.changes.tell({ kind: "tunnel-gone", tunnel });
     this.#options.record(tunnelClosed(tunnel, end, (Date.now() - tunnel.sinceUnixMs) * 1_000));
   }
 
@@ -103,7 +122,7 @@ export class Switchboard implements TunnelOwner {
   }
 
   /** Takes nothing new from now on, and tells every workload so. */
-  drain(): void {
+  stopTaking(): void {
     this.#draining = true;
     for (const tunnel of this.tunnels) tunnel.drain();
   }
@@ -113,21 +132,41 @@ export class Switchboard implements TunnelOwner {
     return this.circuits.bytesForwarded;
   }
 
-  /** Resolves when no circuit and no dial is left, or `signal` aborts. */
-  async idle(signal: AbortSignal): Promise<void> {
-    if (this.circuits.size + this.dialing.size === 0 || signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      this.#whenIdle.add(resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+  get running(): { readonly tunnels: number; readonly circuits: number } {
+    return { tunnels: this.tunnels.size, circuits: this.circuits.size };
   }
 
-  closeTunnels(): void {
+  /** Calls back once, when no circuit and no dial is left; at once when that is so already. */
+  whenIdle(callback: () => void): void {
+    this.#whenIdle.add(callback);
+    this.#checkIdle();
+  }
+
+  /** What still runs is ended, then the tunnels. */
+  endAll(): void {
+    this.dialing.refuseAll();
+    this.circuits.endAll();
     for (const tunnel of this.tunnels) tunnel.close();
   }
 
-  #mayOpen(tunnel: RouterTunnel): boolean {
-    return tunnel.streams < this.#options.limits.maxStreamsPerTunnel && this.#openRates.get(tunnel)?.take() === true;
+  /** Why a stream is refused before anything is asked about it. A router that is late still serves what its workloads cannot do without. */
+  #shedBy(
+    tunnel: RouterTunnel,
+    isBuiltIn: boolean,
+  ): { readonly limit: keyof RouterLimits; readonly why: string } | null {
+    const { maxStreamsPerTunnel, opensPerSecondPerIdentity, overloadDelayMs } = this.#options.limits;
+    if (tunnel.streams >= maxStreamsPerTunnel)
+      return { limit: "maxStreamsPerTunnel", why: `More than ${maxStreamsPerTunnel} streams at once on this tunnel.` };
+    if (!this.#openRates.take(tunnel.peer.identity.id.uri)) {
+      const why = `More than ${opensPerSecondPerIdentity} streams a second, over all tunnels of this identity.`;
+      return { limit: "opensPerSecondPerIdentity", why };
+    }
+    if (!isBuiltIn && this.#options.overloaded())
+      return {
+        limit: "overloadDelayMs",
+        why: `This router is more than ${overloadDelayMs} ms late: it takes nothing new.`,
+      };
+    return null;
   }
 
   /** 3 */
@@ -141,7 +180,8 @@ export class Switchboard implements TunnelOwner {
 
   #checkIdle(): void {
     if (this.circuits.size + this.dialing.size > 0) return;
-    for (const resolve of this.#whenIdle) resolve();
+    const waiting = [...this.#whenIdle];
     this.#whenIdle.clear();
+    for (const callback of waiting) callback();
   }
 }

@@ -1,6 +1,6 @@
 import { WireCode } from "@sallyport/frame";
 import type { ChannelEnd } from "@sallyport/tunnel";
-import type { CircuitEnd, Side } from "./circuit.ts";
+import type { CircuitEnd, Kick, Side } from "./circuit.ts";
 
 /** How a tunnel ended. Every tunnel ends once, with one of these. */
 export type TunnelEnd =
@@ -13,7 +13,12 @@ export type TunnelEnd =
   | { readonly kind: "drained" }
   /** Too much waited for it while the router had no room. */
   | { readonly kind: "overflowed" }
-  | { readonly kind: "no-hello" };
+  /** It answers pings and no probe: what hosts there hangs. */
+  | { readonly kind: "unresponsive"; readonly reason: string }
+  /** Of a link: its router has begun anew, and has another one. */
+  | { readonly kind: "superseded" }
+  | { readonly kind: "no-hello" }
+  | { readonly kind: "kicked"; readonly kick: Kick };
 
 /** An end that the router decides, and tells by GOAWAY. */
 export type DecidedEnd = Exclude<TunnelEnd, { kind: "left" | "drained" }>;
@@ -26,8 +31,14 @@ export function wireCodeOf(end: DecidedEnd): number {
       return WireCode.expired;
     case "overflowed":
       return WireCode.limit;
+    case "unresponsive":
+      return WireCode.unresponsive;
+    case "superseded":
+      return WireCode.gone;
     case "no-hello":
       return WireCode.protocol;
+    case "kicked":
+      return WireCode.kicked;
   }
 }
 
@@ -40,9 +51,13 @@ export function circuitEndOf(end: TunnelEnd, side: Side): CircuitEnd {
       const reason = `The ${side}'s certificate expired.`;
       return { kind: "cut", wireCode: WireCode.expired, code: "EXPIRED", reason, decision: null };
     }
+    case "kicked":
+      return end;
     case "left":
     case "drained":
     case "overflowed":
+    case "unresponsive":
+    case "superseded":
     case "no-hello":
       return { kind: "tunnel-gone", side };
   }

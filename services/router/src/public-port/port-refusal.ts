@@ -10,6 +10,7 @@ const limits = new Map([
   ["no first byte in time", "firstByteMs"],
   ["no ClientHello in time", "handshakeMs"],
   ["ClientHello too long", "maxClientHelloBytes"],
+  ["overloaded", "overloadDelayMs"],
   ["handshake budget", "handshakesPerSecond"],
   ["enrollments", "maxPassthroughs"],
   ["source-enrollments", "maxPassthroughsPerSource"],

@@ -1,18 +1,21 @@
 import type { ListTunnelsRequest, ListTunnelsResponse } from "@sallyport/proto/router";
 import type { UnaryHandler } from "@sallyport/service";
 import type { Switchboard } from "../domain/switchboard.ts";
+import { listLimit } from "./request-check.ts";
+import { tunnelMessage } from "./tunnel-message.ts";
+import { workloadSubject } from "./workload-subject.ts";
 
-export function listTunnels(switchboard: Switchboard): UnaryHandler<ListTunnelsRequest, ListTunnelsResponse> {
-  return async () => ({
-    tunnels: [...switchboard.tunnels].map(({ tunnelId, peer, remoteAddress, sinceUnixMs, streams }) => ({
-      tunnelId,
-      spiffeId: peer.identity.id.uri,
-      serial: peer.serial,
-      remoteAddress,
-      sinceUnixMs,
-      notAfterUnixMs: peer.notAfter.getTime(),
-      streams,
-      tlsGroup: peer.tlsGroup ?? "",
-    })),
-  });
+export function listTunnels({
+  tunnels,
+  circuits,
+}: Pick<Switchboard, "tunnels" | "circuits">): UnaryHandler<ListTunnelsRequest, ListTunnelsResponse> {
+  return async ({ workload, limit }) => {
+    const most = listLimit(limit);
+    const found = workload === "" ? [...tunnels] : tunnels.of(workloadSubject(workload));
+    const moved = circuits.moved();
+    return {
+      tunnels: found.slice(0, most).map((tunnel) => tunnelMessage(tunnel, moved(tunnel))),
+      total: found.length,
+    };
+  };
 }

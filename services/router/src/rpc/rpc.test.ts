@@ -1,3 +1,4 @@
+import { ListCircuitsRequest, ListHostsRequest, ListTunnelsRequest } from "@sallyport/proto/router";
 import { expect, test } from "vitest";
 import { RouterNetwork } from "../testing/router-network.ts";
 import { getStatus } from "./get-status.ts";
@@ -20,7 +21,14 @@ test("status, tunnels, hosts and circuits are what is there now", async () => {
   const { router, mirror } = network;
   const { switchboard } = router;
   const bus = { connected: true, tlsGroup: "X25519" };
-  const status = getStatus({ router, policy: mirror.state, bus, routerId: "r", publicAddress: "example.net:443" });
+  const status = getStatus({
+    router,
+    links: () => [],
+    policy: mirror.state,
+    bus,
+    routerId: "r",
+    publicAddress: "example.net:443",
+  });
   expect(await status({}, call)).toMatchObject({
     publicAddress: "example.net:443",
     headSequence: 1,
@@ -32,14 +40,14 @@ test("status, tunnels, hosts and circuits are what is there now", async () => {
     tlsGroups: { X25519MLKEM768: 2 },
     busTlsGroup: "X25519",
   });
-  const { tunnels } = await listTunnels(switchboard)({}, call);
+  const { tunnels } = await listTunnels(switchboard)(ListTunnelsRequest.create(), call);
   expect(tunnels.map(({ spiffeId, streams }) => [spiffeId, streams])).toEqual([
     [host.id.uri, 1],
     [dialer.id.uri, 1],
   ]);
-  const { hosts } = await listHosts(switchboard)({}, call);
+  const { hosts } = await listHosts(switchboard)(ListHostsRequest.create(), call);
   expect(hosts).toMatchObject([{ service: "files", spiffeId: host.id.uri }]);
-  const { circuits } = await listCircuits(switchboard)({}, call);
+  const { circuits } = await listCircuits(switchboard)(ListCircuitsRequest.create(), call);
   expect(circuits).toMatchObject([
     { service: "files", dialerId: dialer.id.uri, hostId: host.id.uri, bytesFromDialer: 1_000, bytesFromHost: 0 },
   ]);
@@ -50,6 +58,7 @@ test("a router without policy says why it admits nobody", async () => {
   const bus = { connected: false, tlsGroup: "X25519" };
   const status = getStatus({
     router: network.router,
+    links: () => [],
     policy: network.mirror.state,
     bus,
     routerId: "r",

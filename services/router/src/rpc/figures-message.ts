@@ -1,0 +1,38 @@
+import { Figures, type Link } from "@sallyport/proto/router";
+import type { LoopDelay } from "../loop-delay.ts";
+import type { Router } from "../router.ts";
+
+export interface FiguresSources {
+  readonly router: Router;
+  readonly links: () => readonly Link[];
+  readonly loopDelay: Pick<LoopDelay, "p99Ms">;
+  readonly routerId: string;
+}
+
+export function figuresMessage({ router, links, loopDelay, routerId }: FiguresSources): Figures {
+  const { switchboard, counters } = router;
+  const hosts = switchboard.hosts.list();
+  const { user, system } = process.cpuUsage();
+  let queuedBytes = 0;
+  for (const tunnel of switchboard.tunnels) queuedBytes += tunnel.queuedBytes;
+  return Figures.create({
+    timeUnixMs: Date.now(),
+    routerId,
+    tunnels: switchboard.tunnels.size,
+    circuits: switchboard.circuits.size,
+    hosts: hosts.length,
+    hostsUp: hosts.filter(({ health }) => health.kind === "up").length,
+    links: links().length,
+    circuitsOpened: counters.circuitsOpened,
+    circuitsRefused: counters.circuitsRefused,
+    circuitsCut: counters.circuitsCut,
+    tunnelsOpened: counters.tunnelsOpened,
+    tunnelsRefused: counters.tunnelsRefused,
+    bytesForwarded: switchboard.bytesForwarded,
+    queuedBytes,
+    cpuSeconds: (user + system) / 1e6,
+    residentBytes: process.memoryUsage.rss(),
+    eventLoopDelayP99Ms: loopDelay.p99Ms,
+    shed: counters.shed,
+  });
+}
