@@ -2,8 +2,15 @@ import { FrameType, encodeDataRun, encodeReset, encodeWindow } from "@sallyport/
 import { TunnelStream } from "@sallyport/tunnel";
 import type { RouterTunnel } from "../domain/router-tunnel.ts";
 
-/** A stream that a workload opened and that ends in this process: accepts it, and gives it as a Duplex with the credit of any other stream. */
+/** A stream that a workload opened and that ends in this process: accepts it. */
 export function acceptLocally(tunnel: RouterTunnel, streamId: number): TunnelStream {
+  const stream = localStream(tunnel, streamId);
+  tunnel.accept(streamId, { circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" });
+  return stream;
+}
+
+/** A stream that ends in this process, as a Duplex with the credit of any other stream. */
+export function localStream(tunnel: RouterTunnel, streamId: number): TunnelStream {
   const { outlet } = tunnel;
   const stream = new TunnelStream(streamId, {
     get congested() {
@@ -20,6 +27,5 @@ export function acceptLocally(tunnel: RouterTunnel, streamId: number): TunnelStr
     forget: (id) => tunnel.release(id),
   });
   tunnel.place(streamId, { kind: "local", stream });
-  tunnel.accept(streamId, { circuitId: "", sliceVersion: 0, decisionId: "", hostId: "" });
   return stream;
 }
