@@ -12,7 +12,7 @@ export type ProbeOutcome =
   /** No answer in time. */
   | { readonly kind: "silent" };
 
-export const probeService = "sallyport.probe";
+const probeService = "sallyport.probe";
 
 const maxResultBytes = 1_024;
 const maxReasonLength = 256;

@@ -3,7 +3,7 @@ import { connectMtls } from "@sallyport/mtls";
 import type { PolicyDocument } from "@sallyport/proto/policy";
 import { Control, HostAnnounce } from "@sallyport/proto/tunnel";
 import { ScriptedPeer } from "@sallyport/tunnel/testing";
-import { RouterNetwork, emptyAccept, reachPolicy, type TestHost } from "./router-network.ts";
+import { type RouterNetwork, emptyAccept, reachPolicy, type TestHost } from "./router-network.ts";
 
 /** Everyone may do everything: what is left is the protocol. */
 export const openPolicy: PolicyDocument = {
