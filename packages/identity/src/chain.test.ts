@@ -4,6 +4,7 @@ import {
   createIntermediate,
   createRoot,
   generateKeyPair,
+  isIssuedBy,
   issueLeaf,
   keyUsageBits,
   readCertificate,
@@ -33,6 +34,14 @@ function codeOf(chain: readonly Buffer[], { bundle = own.bundle, at = now } = {}
   }
 }
 
+test("a certificate is issued by another only by its name and by its signature", async () => {
+  const leaf = await goodLeaf(own.intermediate);
+  expect(isIssuedBy(leaf, own.intermediate.certificate)).toBe(true);
+  expect(isIssuedBy(leaf, rogue.intermediate.certificate)).toBe(false);
+  expect(isIssuedBy(leaf, own.root.certificate)).toBe(false);
+  expect(isIssuedBy(Buffer.from("no certificate"), own.intermediate.certificate)).toBe(false);
+});
+
 describe("a chain", () => {
   test("of leaf and intermediate leads to the root and names its issuers", async () => {
     const verified = verifyChain([await goodLeaf(own.intermediate), own.intermediate.certificate], own.bundle, now);
@@ -47,6 +56,22 @@ describe("a chain", () => {
     expect(
       codeOf([await goodLeaf(root)], { bundle: { ...own.bundle, roots: [own.root.certificate, root.certificate] } }),
     ).toBe("valid");
+  });
+
+  test("is judged anew each time: a signature that was found good says nothing of time or trust", async () => {
+    const chain = [await goodLeaf(own.intermediate), own.intermediate.certificate];
+    expect(codeOf(chain)).toBe("valid");
+    expect(codeOf(chain, { at: new Date(now.getTime() + 40 * 365 * 86_400_000) })).toBe("EXPIRED");
+    expect(codeOf(chain, { bundle: rogue.bundle })).toBe("UNTRUSTED");
+  });
+
+  test("of which one byte changed after it was found good is refused", async () => {
+    const leaf = await goodLeaf(own.intermediate);
+    expect(codeOf([leaf, own.intermediate.certificate])).toBe("valid");
+    const tampered = Buffer.from(leaf);
+    const serialAt = tampered.indexOf(Buffer.from(readCertificate(leaf).serial, "hex"));
+    tampered[serialAt + 3] = (tampered[serialAt + 3] ?? 0) ^ 1;
+    expect(codeOf([tampered, own.intermediate.certificate])).toBe("CHAIN_INVALID");
   });
 
   test("is refused under a root of the same name with another key", async () => {

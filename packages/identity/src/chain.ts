@@ -1,11 +1,10 @@
-import { verify } from "node:crypto";
 import { readCertificate, type Certificate } from "./certificate.ts";
 import { sha256Hex } from "./digest.ts";
 import { IdentityError } from "./errors.ts";
 import { basicConstraintsOf, keyUsageOf, subjectAltNameOf } from "./extensions.ts";
-import { publicKeyOf } from "./keys.ts";
 import { checkLeafCertificate, type LeafFacts } from "./leaf.ts";
 import { keyUsageBits, oids } from "./oids.ts";
+import { isSignedBy } from "./signed-by.ts";
 import { parseSpiffeId } from "./spiffe-id.ts";
 import type { TrustBundle } from "./trust-bundle.ts";
 
@@ -44,22 +43,32 @@ export function verifyChain(chain: readonly Uint8Array[], bundle: TrustBundle, a
   return { ...facts, issuers: issuers.map((issuer) => sha256Hex(issuer.spki)) };
 }
 
+/** Whether one certificate names the other as its issuer and is signed by it. False, never an error, for what is no certificate of ours. */
+export function isIssuedBy(subject: Uint8Array, issuer: Buffer): boolean {
+  try {
+    const [below, above] = [readCertificate(subject), readOnce(issuer)];
+    return below.issuer.equals(above.subject) && isSignedBy(below, above);
+  } catch {
+    return false;
+  }
+}
+
 /** The root of the bundle that signed the end of the chain, by name and by signature. */
 function signingRoot(top: Certificate, bundle: TrustBundle): Certificate {
   for (const der of bundle.roots) {
-    const root = readRoot(der);
+    const root = readOnce(der);
     if (top.issuer.equals(root.subject) && isSignedBy(top, root)) return root;
   }
   throw new IdentityError("UNTRUSTED", `No root of ${bundle.trustDomain} signed this chain.`);
 }
 
-/** Bundles live long and are asked for every chain. Keyed by the buffer itself, which a bundle never changes. */
-const readRoots = new WeakMap<Buffer, Certificate>();
+/** Bundles and own chains live long and are asked for every peer. Keyed by the buffer itself, which nobody changes. */
+const readBefore = new WeakMap<Buffer, Certificate>();
 
-function readRoot(der: Buffer): Certificate {
-  const root = readRoots.get(der) ?? readCertificate(der);
-  readRoots.set(der, root);
-  return root;
+function readOnce(der: Buffer): Certificate {
+  const certificate = readBefore.get(der) ?? readCertificate(der);
+  readBefore.set(der, certificate);
+  return certificate;
 }
 
 /** @param below how many issuing certificates lie between this one and the leaf */
@@ -88,11 +97,6 @@ function checkSignature(subject: Certificate | undefined, issuer: Certificate): 
   if (subject === undefined || !subject.issuer.equals(issuer.subject))
     throw invalid("its certificates are not in order");
   if (!isSignedBy(subject, issuer)) throw invalid("a signature in it is wrong");
-}
-
-function isSignedBy(subject: Certificate, issuer: Certificate): boolean {
-  if (subject.signatureAlgorithm !== oids.ecdsaWithSha256) return false;
-  return verify("sha256", subject.tbs, publicKeyOf(issuer.spki), subject.signature);
 }
 
 function checkTime(certificate: Certificate, at: Date): void {

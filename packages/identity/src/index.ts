@@ -1,6 +1,6 @@
 export { readCertificate } from "./certificate.ts";
 export type { Certificate, Extension } from "./certificate.ts";
-export { verifyChain } from "./chain.ts";
+export { isIssuedBy, verifyChain } from "./chain.ts";
 export type { VerifiedChain } from "./chain.ts";
 export { createCsr, verifyCsr } from "./csr.ts";
 export { sha256Hex } from "./digest.ts";

@@ -1,6 +1,6 @@
 import { Duplex } from "node:stream";
-import { connect, type TLSSocket } from "node:tls";
-import { rootFingerprint, type Identity, type SvidSource, type TrustBundle } from "@sallyport/identity";
+import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
+import { rootFingerprint, type Identity, type Svid, type SvidSource, type TrustBundle } from "@sallyport/identity";
 import { MtlsError, pathErrorOf } from "./errors.ts";
 import { provenPeer, sentCertificates, type Peer } from "./peer.ts";
 import { contextOptions } from "./secure-context.ts";
@@ -69,7 +69,7 @@ export async function connectMtls(
 function open({ carrier, identity, trust, alpn }: ConnectOptions): TLSSocket {
   const isPinned = "rootFingerprint" in trust;
   return connect({
-    ...contextOptions(identity?.current() ?? null, isPinned ? [] : trust.roots),
+    secureContext: contextOf(identity?.current() ?? null, isPinned ? null : trust),
     ...(carrier instanceof Duplex ? { socket: carrier } : { host: carrier.host, port: carrier.port }),
     ALPNProtocols: [alpn],
     servername: "",
@@ -80,9 +80,23 @@ function open({ carrier, identity, trust, alpn }: ConnectOptions): TLSSocket {
   });
 }
 
-function judge(socket: TLSSocket, { trust, alpn, expect }: ConnectOptions): Peer {
+/** Reading certificate, key and roots costs more than a handshake: one context for all connections of an SVID, until it or the bundle is another. */
+const contexts = new WeakMap<Svid, WeakMap<TrustBundle, SecureContext>>();
+
+function contextOf(svid: Svid | null, bundle: TrustBundle | null): SecureContext {
+  if (svid === null || bundle === null) return createSecureContext(contextOptions(svid, bundle?.roots ?? []));
+  const ofSvid = contexts.get(svid) ?? new WeakMap<TrustBundle, SecureContext>();
+  contexts.set(svid, ofSvid);
+  const context = ofSvid.get(bundle) ?? createSecureContext(contextOptions(svid, bundle.roots));
+  ofSvid.set(bundle, context);
+  return context;
+}
+
+function judge(socket: TLSSocket, { identity, trust, alpn, expect }: ConnectOptions): Peer {
   if (socket.alpnProtocol !== alpn) throw new MtlsError("ALPN_MISMATCH", `The peer does not speak ${alpn}.`);
-  const sent = sentCertificates(socket);
+  // The root that is pinned comes from the peer.
+  const ownIssuers = "rootFingerprint" in trust ? [] : (identity?.current().certificateChain.slice(1) ?? []);
+  const sent = sentCertificates(socket, ownIssuers);
   const peer = provenPeer(socket, sent, { bundle: bundleOf(trust, sent), extraRoots: [] }, groupOf(socket));
   if (!expect(peer.identity))
     throw new MtlsError("IDENTITY_UNEXPECTED", `${peer.identity.id.uri} is not whom this connection was meant for.`);

@@ -44,6 +44,6 @@ test("a resumed session proves nobody", async () => {
   const second = await dial(first.session);
   expect(second.accepted.authorized).toBe(true);
   expect(() =>
-    provenPeer(second.accepted, sentCertificates(second.accepted), { bundle: own.bundle, extraRoots: [] }, null),
+    provenPeer(second.accepted, sentCertificates(second.accepted, []), { bundle: own.bundle, extraRoots: [] }, null),
   ).toThrow(expect.objectContaining({ code: "SESSION_RESUMED" }));
 });

@@ -78,7 +78,7 @@ class Listener implements MtlsServer {
       ...this.#context(),
       // Called during the handshake, with the socket as `this`. No answer refuses the peer.
       ALPNCallback(this: unknown, { protocols }): string | undefined {
-        if (this instanceof TLSSocket) collectCertificates(this, handshakes.getStore());
+        if (this instanceof TLSSocket) collectCertificates(this, handshakes.getStore(), options.identity);
         return options.alpn.find((protocol) => protocols.includes(protocol));
       },
       requestCert: asksForCertificate,
@@ -172,12 +172,12 @@ class Listener implements MtlsServer {
   }
 }
 
-function collectCertificates(socket: TLSSocket, handshake: Handshake | undefined): void {
+function collectCertificates(socket: TLSSocket, handshake: Handshake | undefined, identity: SvidSource): void {
   // A repeated ClientHello asks twice.
   if (handshake === undefined || handshake.socket === socket) return;
   handshake.socket = socket;
   socket.prependOnceListener("secure", () => {
-    handshake.sent = sentCertificates(socket);
+    handshake.sent = sentCertificates(socket, identity.current().certificateChain.slice(1));
   });
 }
 
