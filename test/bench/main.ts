@@ -1,9 +1,11 @@
 import { parseArgs } from "node:util";
 import { benchCall } from "./call.ts";
+import { benchCircuit } from "./circuit.ts";
 import { benchStart } from "./start.ts";
 
 const benches: Readonly<Record<string, { readonly run: (n: number) => Promise<void>; readonly n: number }>> = {
   start: { run: benchStart, n: 3 },
+  circuit: { run: benchCircuit, n: 5 },
   call: { run: benchCall, n: 1_000 },
 };
 
