@@ -386,3 +386,38 @@ test("a stream brings each message, and ends at both sides when the caller stops
   expect(seen).toEqual(["0", "1", "2"]);
   expect(await gone.promise).toBe("caller gone");
 });
+
+test("stalledReaderMs: a caller that reads nothing of its stream holds the handler only so long", async () => {
+  const listen = { host: "127.0.0.1", port: 0 };
+  const server = new GrpcServer({ identity: caSource, listen, log, stalledReaderMs: 100 });
+  const over = Promise.withResolvers<void>();
+  const never = async (): Promise<never> => {
+    throw new Error("not part of this test");
+  };
+  server.add(
+    AuditServiceService,
+    {
+      search: never,
+      getStatus: never,
+      tail: async function* (): AsyncGenerator<Event> {
+        try {
+          for (;;) yield Event.fromPartial({ eventId: "x".repeat(100_000) });
+        } finally {
+          over.resolve();
+        }
+      },
+    },
+    { search: "admin", getStatus: "admin", tail: "admin" },
+  );
+  await using _server = server;
+  const port = await server.listen();
+  using channel = channelTo(port, await authority.source(adminId(domain, "local")));
+  const events = callStream(channel, AuditServiceService.tail, { filter: undefined });
+  const first = await events.next();
+  expect(first.done).toBe(false);
+  await over.promise;
+  const readAll = async (): Promise<void> => {
+    for await (const _event of events);
+  };
+  await expect(readAll()).rejects.toMatchObject({ code: "READER_STALLED" });
+});

@@ -32,6 +32,8 @@ export interface GrpcServerOptions {
   readonly maxConnections?: number;
   /** Largest request. Default 4 MiB; a larger one fails with RESOURCE_EXHAUSTED before it is parsed. */
   readonly maxRequestBytes?: number;
+  /** How long the caller of a stream may take none of its messages before the call fails with READER_STALLED. Default 30,000. */
+  readonly stalledReaderMs?: number;
 }
 
 /** A connection older than this is asked to come again, so that both ends show fresh certificates. Running calls may finish. */
@@ -95,8 +97,14 @@ export class GrpcServer implements AsyncDisposable {
       throw new ServiceError({ code: "METHOD_WITHOUT_RULE", message: `method ${name} has no caller rule` });
     }
     const admit: Admit = (call, method) => this.#admit(call, rules.get(method));
-    const { definition, handlers } = adaptImplementation(service, implementation, admit, (method, error) => {
-      if (!(error instanceof RpcError)) this.#options.log.error({ err: error, method }, "a call failed");
+    const { log, stalledReaderMs = 30_000 } = this.#options;
+    const onFailure = (method: string, error: unknown): void => {
+      if (!(error instanceof RpcError)) log.error({ err: error, method }, "a call failed");
+    };
+    const { definition, handlers } = adaptImplementation(service, implementation, {
+      admit,
+      onFailure,
+      stalledReaderMs,
     });
     this.#grpc.addService(definition, handlers);
     for (const name of serviceNames(definition)) {

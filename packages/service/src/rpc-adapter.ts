@@ -4,15 +4,17 @@
  * `Implementation<S>`, but not once methods are walked by name.
  */
 import { once } from "node:events";
-import type {
-  sendUnaryData,
-  ServerUnaryCall,
-  ServerWritableStream,
-  ServiceDefinition,
-  UntypedHandleCall,
-  UntypedServiceImplementation,
+import {
+  status,
+  type sendUnaryData,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type UntypedHandleCall,
+  type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { Caller } from "./caller-rule.ts";
+import { RpcError } from "./rpc-error.ts";
 import type { Implementation, StreamHandler, UnaryHandler } from "./rpc-handler.ts";
 import type { Methods } from "./rpc-method.ts";
 import { statusOf } from "./rpc-status.ts";
@@ -25,18 +27,24 @@ export type Admit = (call: Pick<AnyUnaryCall, "getAuthContext" | "getPath">, met
 /** Told of every failure before the caller is. */
 export type OnFailure = (method: string, error: unknown) => void;
 
+export interface AdapterOptions {
+  readonly admit: Admit;
+  readonly onFailure: OnFailure;
+  /** How long the caller of a stream may take none of its messages. */
+  readonly stalledReaderMs: number;
+}
+
 export function adaptImplementation<S extends Methods<S>>(
   service: S,
   implementation: Implementation<S>,
-  admit: Admit,
-  onFailure: OnFailure,
+  options: AdapterOptions,
 ): { readonly definition: ServiceDefinition; readonly handlers: UntypedServiceImplementation } {
   const handlers: UntypedServiceImplementation = {};
   for (const name of Object.keys(service) as (keyof S & string)[]) {
     const handler: unknown = implementation[name];
     handlers[name] = service[name].responseStream
-      ? adaptStream(name, handler as StreamHandler<unknown, unknown>, admit, onFailure)
-      : adaptUnary(name, handler as UnaryHandler<unknown, unknown>, admit, onFailure);
+      ? adaptStream(name, handler as StreamHandler<unknown, unknown>, options)
+      : adaptUnary(name, handler as UnaryHandler<unknown, unknown>, options);
   }
   return { definition: service as unknown as ServiceDefinition, handlers };
 }
@@ -63,8 +71,7 @@ export function guardHandlers(handlers: UntypedServiceImplementation, admit: Adm
 function adaptUnary(
   name: string,
   handler: UnaryHandler<unknown, unknown>,
-  admit: Admit,
-  onFailure: OnFailure,
+  { admit, onFailure }: AdapterOptions,
 ): UntypedHandleCall {
   const handle = async (call: AnyUnaryCall): Promise<unknown> => {
     const caller = admit(call, name);
@@ -84,15 +91,14 @@ function adaptUnary(
 function adaptStream(
   name: string,
   handler: StreamHandler<unknown, unknown>,
-  admit: Admit,
-  onFailure: OnFailure,
+  { admit, onFailure, stalledReaderMs }: AdapterOptions,
 ): UntypedHandleCall {
   const handle = async (call: AnyStreamCall): Promise<void> => {
     const caller = admit(call, name);
     const signal = cancelSignal(call);
     for await (const message of handler(call.request, { caller, signal })) {
       if (signal.aborted) return;
-      if (!call.write(message)) await once(call, "drain", { signal });
+      if (!call.write(message)) await drained(call, signal, stalledReaderMs);
     }
   };
   return ((call: AnyStreamCall) => {
@@ -105,6 +111,22 @@ function adaptStream(
       },
     );
   }) as UntypedHandleCall;
+}
+
+/** A caller that goes on without reading would hold its handler, and what that holds, for as long as the connection lives. */
+async function drained(call: AnyStreamCall, signal: AbortSignal, stalledReaderMs: number): Promise<void> {
+  const stalled = AbortSignal.timeout(stalledReaderMs);
+  try {
+    await once(call, "drain", { signal: AbortSignal.any([signal, stalled]) });
+  } catch (error) {
+    if (signal.aborted || !stalled.aborted) throw error;
+    throw new RpcError({
+      code: "READER_STALLED",
+      status: status.RESOURCE_EXHAUSTED,
+      message: `The caller took no message for ${stalledReaderMs} ms.`,
+      remedy: "Call again, and read what comes.",
+    });
+  }
 }
 
 function cancelSignal(call: AnyUnaryCall | AnyStreamCall): AbortSignal {
