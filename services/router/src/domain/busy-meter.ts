@@ -51,8 +51,8 @@ export class BusyMeter {
 function byWorkload(moved: readonly BusyCircuit[]): readonly BusyWorkload[] {
   const workloads = new Map<string, BusyWorkload>();
   for (const { circuit, bytesPerSecond } of moved) {
-    for (const { identity } of new Set([circuit.dialer, circuit.host])) {
-      const spiffeId = identity.id.uri;
+    // A workload may reach what it hosts itself.
+    for (const spiffeId of new Set([circuit.dialer.identity.id.uri, circuit.host.identity.id.uri])) {
       const known = workloads.get(spiffeId) ?? { spiffeId, bytesPerSecond: 0, circuits: 0 };
       workloads.set(spiffeId, {
         spiffeId,
