@@ -2,7 +2,7 @@ import { FrameError, WireCode } from "@sallyport/frame";
 import type { Decision } from "@sallyport/policy-engine";
 import { type Refusal, type StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
 import { Circuit, type CircuitEnd, type CircuitSide } from "./circuit.ts";
-import type { HostEntry } from "./host-registry.ts";
+import type { HostEntry } from "./host-entry.ts";
 import type { Party } from "./party.ts";
 import { hostRefusal, refusal, routerRefusal } from "./refusal.ts";
 import type { OfferedSlot, OpeningSlot, TunnelPort } from "./tunnel-port.ts";
@@ -17,18 +17,24 @@ export interface DialInit {
   readonly dialer: CircuitSide & { readonly port: TunnelPort };
   /** Best first. */
   readonly candidates: readonly HostEntry[];
+  /** What is told when there are none. */
+  readonly otherwise: Refusal;
   readonly limits: { readonly hostAnswerMs: number; readonly maxHostAttempts: number };
   readonly observer: DialObserver;
 }
 
 export interface DialObserver {
-  dialOpened(dial: Dial, circuit: Circuit): void;
+  dialOpened(dial: Dial, circuit: Circuit, host: HostEntry): void;
   /** `decision` is the last one on this dial: an allow when it failed for another reason. */
   dialRefused(dial: Dial, refusal: Refusal, decision: Decision): void;
   /** The dialer gave up, or its tunnel is gone. */
   dialCancelled(dial: Dial): void;
-  circuitEnded(circuit: Circuit, end: CircuitEnd): void;
+  circuitEnded(circuit: Circuit, end: CircuitEnd, host: HostEntry): void;
 }
+
+/** Answers after which another host is asked. */
+const hostIsBusy: ReadonlySet<string> = new Set(["DRAINING", "OVERLOADED"]);
+const routerHasNone: ReadonlySet<string> = new Set([...hostIsBusy, "NO_HOST", "HOST_DOWN"]);
 
 type Phase =
   | { readonly kind: "idle" }
@@ -71,13 +77,13 @@ export class Dial {
   }
 
   start(): void {
-    this.#askNext(this.#noHost(`No host of "${this.service}" is connected.`));
+    this.#askNext(this.#withDecision(this.#init.otherwise));
   }
 
   /** Refuses what was not answered yet, such as when policy changed meanwhile. */
   refuse(why: Refusal, decision: Decision = this.decision): void {
     if (this.#phase.kind === "over") return;
-    this.#takeBack(WireCode.revoked);
+    this.#takeBack(decision.decision === "deny" ? WireCode.revoked : WireCode.cancelled);
     this.#phase = { kind: "over" };
     const { port, streamId } = this.#init.dialer;
     port.release(streamId);
@@ -131,9 +137,8 @@ export class Dial {
   /** A router that asks over a link is told the code as it is, so that it can tell whether another host is worth asking. */
   #refused({ routerId }: Party, said: Refusal): void {
     const asIs = routerId !== null || this.dialer.routerId !== null;
-    const elsewhere = said.code === "DRAINING" || said.code === "OVERLOADED";
-    if (elsewhere || (routerId !== null && said.code === "NO_HOST"))
-      return this.#askNext(asIs ? routerRefusal(said) : hostRefusal(said));
+    const elsewhere = routerId === null ? hostIsBusy : routerHasNone;
+    if (elsewhere.has(said.code)) return this.#askNext(asIs ? routerRefusal(said) : hostRefusal(said));
     this.#answered(routerId === null ? hostRefusal(said) : routerRefusal(said));
   }
 
@@ -151,19 +156,23 @@ export class Dial {
       decision,
       dialer,
       host: { party: host.party, port: host.port, streamId },
-      onEnd: (ended, end) => observer.circuitEnded(ended, end),
+      onEnd: (ended, end) => observer.circuitEnded(ended, end, host),
     });
     dialer.port.join(circuit.dialerLeg, circuit);
     host.port.join(circuit.hostLeg, circuit);
     const { decisionId, sliceVersion } = told;
     dialer.port.accept(dialer.streamId, { circuitId: this.circuitId, sliceVersion, decisionId, hostId });
-    observer.dialOpened(this, circuit);
+    observer.dialOpened(this, circuit, host);
+  }
+
+  #noHost(message: string): Refusal {
+    return this.#withDecision(refusal("NO_HOST", message));
   }
 
   /** Policy was asked, and said yes: its decision's id joins what both ends record. */
-  #noHost(message: string): Refusal {
+  #withDecision(told: Refusal): Refusal {
     const { decisionId, sliceVersion } = this.decision;
-    return { ...refusal("NO_HOST", message), decisionId, sliceVersion };
+    return { ...told, decisionId, sliceVersion };
   }
 
   #answered(why: Refusal): void {

@@ -76,10 +76,14 @@ export abstract class FrameTunnel implements FrameHandler, TunnelPort {
     this.sendControl({ message: { $case: "hello", value: init.hello } });
   }
 
+  abstract readonly wayCost: number;
+
   /** The peer's hello came: from now on streams may be opened both ways. */
   protected abstract greeted(hello: Hello): void;
   /** The answer is `refuse`, or a slot by `place`. */
   protected abstract opened(streamId: number, open: StreamOpen): void;
+  /** The peer takes no new streams. */
+  protected peerDrains(): void {}
   /** A control message other than hello. */
   protected abstract controlled(message: NonNullable<Control["message"]>): void;
   /** Its streams are over already. */
@@ -129,7 +133,7 @@ export abstract class FrameTunnel implements FrameHandler, TunnelPort {
     const payload = chunk.subarray(start + HEADER_BYTES, end);
     if (type === FrameType.control) this.#onControl(decodePayload(Control, payload));
     else if (this.#phase.kind !== "open") throw new FrameError("HELLO_INVALID", "The first frame must be HELLO.");
-    else if (type === FrameType.goaway) this.#drains = true;
+    else if (type === FrameType.goaway) this.#onGoaway();
     else if (type === FrameType.open) this.#onOpen(streamId, payload);
     else if (slot === undefined) this.#slots.requireUsed(streamId); // 2
     else this.#onUnanswered(slot, type, streamId, payload);
@@ -234,6 +238,11 @@ export abstract class FrameTunnel implements FrameHandler, TunnelPort {
     const expiry = setTimeout(() => this.end({ kind: "expired" }), lifeMs).unref();
     this.#phase = { kind: "open", expiry, peerMaxStreams: hello.maxStreams };
     this.greeted(hello);
+  }
+
+  #onGoaway(): void {
+    this.#drains = true;
+    this.peerDrains();
   }
 
   #onOpen(streamId: number, payload: Buffer): void {

@@ -1,48 +1,117 @@
-import type { Party } from "./party.ts";
+import { chooseHosts } from "./host-choice.ts";
+import type { HostEntry, HostHealth, HostOffer } from "./host-entry.ts";
 import type { TunnelPort } from "./tunnel-port.ts";
 
-/** Who offers a service, and on which port it is reached. Soft state of this router: it ends with the port. */
-export interface HostEntry {
-  readonly service: string;
-  readonly party: Party;
-  readonly port: TunnelPort;
-  readonly sinceUnixMs: number;
-}
+export type HostChange =
+  | { readonly kind: "added"; readonly entry: HostEntry }
+  /** In health, cost or precedence. */
+  | { readonly kind: "changed"; readonly entry: HostEntry }
+  /** In circuits. */
+  | { readonly kind: "load"; readonly entry: HostEntry }
+  | { readonly kind: "removed"; readonly entry: HostEntry };
 
-/** Hosts by service, in rotation: each look begins one further, so that dials spread over equal hosts. */
+/** What may change while an entry is there; nobody else writes it. */
+type Held = { -readonly [Key in keyof HostEntry]: HostEntry[Key] };
+
+/** Who hosts what: on this router's tunnels, and behind its links. */
 export class HostRegistry {
-  readonly #byService = new Map<string, HostEntry[]>();
+  /** Of each service, whoever was not chosen for longest comes first. */
+  readonly #byService = new Map<string, Held[]>();
+  readonly #listeners = new Set<(change: HostChange) => void>();
 
-  /** False when this port already offers it. */
-  add(entry: HostEntry): boolean {
+  add(offer: HostOffer, health: HostHealth = { kind: "unknown" }): HostEntry {
+    const { service, party, port, cost, precedence } = offer;
+    const lastUpUnixMs = health.kind === "up" ? Date.now() : 0;
+    const state = { sinceUnixMs: Date.now(), health, lastUpUnixMs, circuits: 0, circuitsElsewhere: 0 };
+    const entry: Held = { service, party, port, cost, precedence, ...state };
+    this.#byService.set(service, [...(this.#byService.get(service) ?? []), entry]);
+    this.#announce({ kind: "added", entry });
+    return entry;
+  }
+
+  /** False when it was not there. */
+  remove(entry: HostEntry): boolean {
     const entries = this.#byService.get(entry.service) ?? [];
-    if (entries.some((known) => known.port === entry.port)) return false;
-    this.#byService.set(entry.service, [...entries, entry]);
+    const rest = entries.filter((known) => known !== entry);
+    if (rest.length === entries.length) return false;
+    if (rest.length === 0) this.#byService.delete(entry.service);
+    else this.#byService.set(entry.service, rest);
+    this.#announce({ kind: "removed", entry });
     return true;
   }
 
-  remove(service: string, port: TunnelPort): boolean {
-    const entries = this.#byService.get(service) ?? [];
-    const rest = entries.filter((entry) => entry.port !== port);
-    if (rest.length === 0) this.#byService.delete(service);
-    else this.#byService.set(service, rest);
-    return rest.length < entries.length;
+  /** What the host says of itself. */
+  setPreference(entry: HostEntry, { cost, precedence }: Pick<HostOffer, "cost" | "precedence">): void {
+    const held = this.#held(entry);
+    if (held === undefined || (held.cost === cost && held.precedence === precedence)) return;
+    held.cost = cost;
+    held.precedence = precedence;
+    this.#announce({ kind: "changed", entry });
   }
 
-  has(service: string, port: TunnelPort): boolean {
-    return (this.#byService.get(service) ?? []).some((entry) => entry.port === port);
+  /** What a probe or a circuit showed. Of an entry that is gone meanwhile: nothing. */
+  setHealth(entry: HostEntry, health: HostHealth): void {
+    const held = this.#held(entry);
+    if (held === undefined) return;
+    if (health.kind === "up") held.lastUpUnixMs = Date.now();
+    const same = held.health.kind === health.kind;
+    held.health = health;
+    if (!same) this.#announce({ kind: "changed", entry });
   }
 
-  /** Candidates for the next dial, best first. */
-  candidates(service: string): readonly HostEntry[] {
+  circuitOpened(entry: HostEntry): void {
+    this.#load(entry, (held) => (held.circuits += 1));
+  }
+
+  circuitEnded(entry: HostEntry): void {
+    this.#load(entry, (held) => (held.circuits -= 1));
+  }
+
+  setCircuitsElsewhere(entry: HostEntry, circuits: number): void {
+    if (entry.circuitsElsewhere !== circuits) this.#load(entry, (held) => (held.circuitsElsewhere = circuits));
+  }
+
+  /** What the workload of a tunnel offers there. */
+  at(service: string, port: TunnelPort): HostEntry | undefined {
+    return this.#byService.get(service)?.find((entry) => entry.port === port);
+  }
+
+  of(service: string): readonly HostEntry[] {
+    return this.#byService.get(service) ?? [];
+  }
+
+  /** For one dial, best first (host-choice.ts): the first counts as chosen. */
+  candidates(service: string, stickyFor: string | null = null): readonly HostEntry[] {
     const entries = this.#byService.get(service);
     if (entries === undefined) return [];
-    const [first, ...rest] = entries;
-    if (first !== undefined) this.#byService.set(service, [...rest, first]);
-    return entries;
+    const candidates = chooseHosts(entries, stickyFor);
+    const at = entries.findIndex((entry) => entry === candidates[0]);
+    if (at >= 0) entries.push(...entries.splice(at, 1));
+    return candidates;
   }
 
   list(): readonly HostEntry[] {
     return [...this.#byService.values()].flat();
+  }
+
+  /** Calls back after each change. The answer ends it. */
+  onChange(listener: (change: HostChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #held(entry: HostEntry): Held | undefined {
+    return this.#byService.get(entry.service)?.find((known) => known === entry);
+  }
+
+  #load(entry: HostEntry, change: (held: Held) => void): void {
+    const held = this.#held(entry);
+    if (held === undefined) return;
+    change(held);
+    this.#announce({ kind: "load", entry });
+  }
+
+  #announce(change: HostChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
 }

@@ -7,6 +7,7 @@ export type RefusalCode =
   | "POLICY_DENIED"
   | "SERVICE_UNKNOWN"
   | "NO_HOST"
+  | "HOST_DOWN"
   | "HOST_REFUSED"
   | "IDENTITY_DENIED"
   | "HEAD_STALE"

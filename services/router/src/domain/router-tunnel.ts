@@ -1,6 +1,6 @@
 import { FrameError } from "@sallyport/frame";
 import type { Control, Hello, HostAnnounce, StreamOpen } from "@sallyport/proto/tunnel";
-import type { CircuitEnd, Side } from "./circuit.ts";
+import type { Circuit, CircuitEnd, Kick, Side } from "./circuit.ts";
 import { FrameTunnel, type FrameTunnelInit } from "./frame-tunnel.ts";
 import { ownParty, type Party } from "./party.ts";
 import { circuitEndOf, type TunnelEnd } from "./tunnel-end.ts";
@@ -37,9 +37,28 @@ export class RouterTunnel extends FrameTunnel {
     this.#owner = owner;
   }
 
+  get wayCost(): number {
+    return 0;
+  }
+
   /** More waits for it than the router has room for. */
   overflow(): void {
     this.end({ kind: "overflowed" });
+  }
+
+  /** A host on it does not answer, though the tunnel lives: a fresh one may help. */
+  unresponsive(reason: string): void {
+    this.end({ kind: "unresponsive", reason });
+  }
+
+  /** Circuits of which the workload is the host. */
+  hostedCircuits(): readonly Circuit[] {
+    return this.circuits().filter(({ hostPort }) => hostPort === this);
+  }
+
+  /** An operator ends it. */
+  kick(kick: Kick): void {
+    this.end({ kind: "kicked", kick });
   }
 
   protected override greeted(_hello: Hello): void {

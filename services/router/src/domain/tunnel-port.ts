@@ -7,6 +7,8 @@ import type { Leg } from "../splice/leg.ts";
 export interface TunnelPort extends CircuitPort {
   /** Whether a further stream towards the other end may be opened. */
   readonly takesStreams: boolean;
+  /** What it costs to reach a host this way, in the unit of a host's cost: nothing over its own tunnel. */
+  readonly wayCost: number;
   /** Opens a stream towards the other end: the answer goes to `slot`. Null when no further one can be opened. */
   offer(open: StreamOpen, slot: OfferedSlot): number | null;
   /** Gives a stream that the other end opened its meaning. */

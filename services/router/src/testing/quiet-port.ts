@@ -11,11 +11,15 @@ const nowhere: Outlet = {
 };
 
 /** A port that takes everything and answers nothing: for what only needs to know ports apart. */
-export function quietPort(portId: string, takesStreams = true): TunnelPort {
+export function quietPort(
+  portId: string,
+  { takesStreams = true, wayCost = 0 }: Partial<Pick<TunnelPort, "takesStreams" | "wayCost">> = {},
+): TunnelPort {
   return {
     portId,
     outlet: nowhere,
     takesStreams,
+    wayCost,
     offer: () => 2,
     place: () => undefined,
     accept: () => undefined,
