@@ -31,6 +31,24 @@ test("each limit is a setting, and a tunnel's queue grows with its streams", () 
   });
 });
 
+test("links come in by the public port unless they have one of their own", () => {
+  expect(readConfig(env)).toMatchObject({ reusePort: false, linkListen: null, linkAddress: null });
+  const shared = { SALLYPORT_ROUTER_REUSE_PORT: "1", SALLYPORT_LINK_LISTEN: "127.0.0.1:0" };
+  expect(readConfig({ ...env, ...shared, SALLYPORT_LINK_ADDRESS: "r1.example.net:7" })).toMatchObject({
+    reusePort: true,
+    linkListen: { host: "127.0.0.1", port: 0 },
+    linkAddress: "r1.example.net:7",
+  });
+});
+
+test.each([
+  [{ SALLYPORT_ROUTER_REUSE_PORT: "1" }, "needs SALLYPORT_LINK_LISTEN"],
+  [{ SALLYPORT_LINK_LISTEN: "0.0.0.0:0" }, "needs SALLYPORT_LINK_ADDRESS"],
+  [{ SALLYPORT_ROUTER_REUSE_PORT: "yes" }, "must be a whole number"],
+])("%j is refused: it %s", (settings, message) => {
+  expect(() => readConfig({ ...env, ...settings })).toThrow(message);
+});
+
 test.each([
   ["SALLYPORT_LIMIT_MAX_TUNELS", "7", "unknown setting"],
   ["SALLYPORT_LIMIT_MAX_TUNNELS", "many", "must be a whole number"],

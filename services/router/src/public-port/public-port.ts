@@ -15,15 +15,30 @@ import { SourceAdmission, sourceKey } from "./source-admission.ts";
 import type { RouterLimits } from "../limits.ts";
 
 export const tunnelAlpn = "sallyport/1";
+export const linkAlpn = "sallyport-link/1";
 const enrollmentAlpn = "sallyport-enroll/1";
 
+/** Proves who is there. Resolves when that is done or failed; the ticket ends then. `deadline` ends the handshake. */
+type Prove = (socket: Socket, deadline: AbortSignal) => Promise<void>;
+
+/** Who takes a connection, by its ALPN; null where this port does not speak that. */
 export interface PublicPortHandlers {
-  /** Proves who is there. Resolves when that is done or failed; the ticket ends then. `deadline` ends the handshake. */
-  readonly tunnel: (socket: Socket, deadline: AbortSignal) => Promise<void>;
+  readonly tunnel: Prove | null;
+  /** Another router. The budget of handshakes holds for it too; the load of the event loop does not, since it may be the way out of it. */
+  readonly link: Prove | null;
   /** Resolves when the connection is gone, or with why it has no place. */
-  readonly enrollment: (socket: Socket) => Promise<string | null>;
+  readonly enrollment: ((socket: Socket) => Promise<string | null>) | null;
+  /** The event loop is too late for another handshake. */
+  readonly overloaded: () => boolean;
   /** `reason` is of a closed, small set: it may be counted by. */
   readonly refused: (remoteAddress: string, reason: string) => void;
+}
+
+export interface ListenOn {
+  readonly host: string;
+  readonly port: number;
+  /** Several processes may listen there; the kernel deals connections out among them. */
+  readonly reusePort: boolean;
 }
 
 export class PublicPort implements AsyncDisposable {
@@ -53,14 +68,15 @@ export class PublicPort implements AsyncDisposable {
     return this.#admission.unproven;
   }
 
-  async listen(host: string, port: number): Promise<AddressInfo> {
-    this.#server.listen({ host, port, backlog: 1_024 });
+  /** @param setting what names the address, for whoever has to choose another */
+  async listen({ host, port, reusePort }: ListenOn, setting: string): Promise<AddressInfo> {
+    this.#server.listen({ host, port, reusePort, backlog: 1_024 });
     try {
       await once(this.#server, "listening");
     } catch (cause) {
       throw new RouterError("LISTEN_FAILED", `cannot listen on ${host}:${port}`, {
         cause,
-        remedy: "choose another SALLYPORT_ROUTER_LISTEN",
+        remedy: `choose another ${setting}`,
       });
     }
     const address = this.#server.address();
@@ -87,20 +103,27 @@ export class PublicPort implements AsyncDisposable {
   }
 
   async #route(socket: Socket, source: string, alpn: readonly string[], deadline: AbortSignal): Promise<void> {
-    switch (alpn.find((name) => name === tunnelAlpn || name === enrollmentAlpn)) {
-      case tunnelAlpn:
-        if (!(await this.#budget.take(sourceKey(source), deadline)))
-          return this.#refuse(socket, source, "handshake budget");
-        return await this.#handlers.tunnel(socket, deadline);
-      case enrollmentAlpn:
-        return await this.#enroll(socket, source);
-      case undefined:
-        return this.#refuse(socket, source, "no protocol of ours");
-    }
+    const { tunnel, link, enrollment, overloaded } = this.#handlers;
+    const known = new Map<string, Prove | null>([
+      [tunnelAlpn, tunnel],
+      [linkAlpn, link],
+      [enrollmentAlpn, enrollment === null ? null : (socket) => this.#enroll(socket, source, enrollment)],
+    ]);
+    const wanted = alpn.find((name) => known.get(name) != null);
+    const handle = wanted === undefined ? null : known.get(wanted);
+    if (handle == null) return this.#refuse(socket, source, "no protocol of ours");
+    if (wanted === tunnelAlpn && overloaded()) return this.#refuse(socket, source, "overloaded");
+    if (wanted !== enrollmentAlpn && !(await this.#budget.take(sourceKey(source), deadline)))
+      return this.#refuse(socket, source, "handshake budget");
+    await handle(socket, deadline);
   }
 
-  async #enroll(socket: Socket, source: string): Promise<void> {
-    const refused = await this.#handlers.enrollment(socket);
+  async #enroll(
+    socket: Socket,
+    source: string,
+    enrollment: NonNullable<PublicPortHandlers["enrollment"]>,
+  ): Promise<void> {
+    const refused = await enrollment(socket);
     if (refused !== null) this.#refuse(socket, source, refused);
   }
 

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import type { TLSSocket } from "node:tls";
 import { FrameDecoder, FrameType, HEADER_BYTES, INITIAL_WINDOW_BYTES, encodeFrame } from "@sallyport/frame";
-import { connectMtls } from "@sallyport/mtls";
-import { Control, StreamAccept, StreamOpen, HostAnnounce } from "@sallyport/proto/tunnel";
+import { routerId } from "@sallyport/identity";
+import { connectMtls, type ConnectOptions } from "@sallyport/mtls";
+import { Control, StreamAccept, StreamOpen, HostAnnounce, type Hello } from "@sallyport/proto/tunnel";
 import { openOf, type RouterNetwork } from "./router-network.ts";
 
 export interface RawFrame {
@@ -30,29 +31,34 @@ export class RawTunnel {
   }
 
   static async connect(network: RouterNetwork, name: string): Promise<RawTunnel> {
-    const { socket } = await connectMtls({
-      carrier: network.router.address,
-      identity: await network.authority.source(network.workloadId(name)),
-      trust: network.authority.bundle,
-      alpn: "sallyport/1",
-      expect: () => true,
-    });
-    const tunnel = new RawTunnel(socket);
-    tunnel.control({
-      message: {
-        $case: "hello",
-        value: {
-          protocolVersion: 1,
-          maxStreams: 256,
-          initialWindowBytes: INITIAL_WINDOW_BYTES,
-          software: "raw",
-          routerId: "",
-          routerEpoch: 0,
-        },
-      },
-    });
+    const identity = await network.authority.source(network.workloadId(name));
+    const tunnel = await RawTunnel.over({ carrier: network.router.address, identity, alpn: "sallyport/1" }, network);
+    tunnel.hello({});
     await tunnel.next(FrameType.control);
     return tunnel;
+  }
+
+  /** As another router, with the link's hello: whatever it says next is the test's. */
+  static async link(network: RouterNetwork, name: string, hello: Partial<Hello> = {}): Promise<RawTunnel> {
+    const { authority, router } = network;
+    const id = routerId(authority.trustDomain, name);
+    const identity = await authority.source(id);
+    const link = await RawTunnel.over({ carrier: router.linkAddress, identity, alpn: "sallyport-link/1" }, network);
+    link.hello({ routerId: id.uri, routerEpoch: 1, ...hello });
+    return link;
+  }
+
+  static async over(
+    to: Pick<ConnectOptions, "carrier" | "identity" | "alpn">,
+    { authority }: RouterNetwork,
+  ): Promise<RawTunnel> {
+    const { socket } = await connectMtls({ ...to, trust: authority.bundle, expect: () => true });
+    return new RawTunnel(socket);
+  }
+
+  hello(change: Partial<Hello>): void {
+    const hello = { protocolVersion: 1, maxStreams: 256, initialWindowBytes: INITIAL_WINDOW_BYTES, software: "raw" };
+    this.control({ message: { $case: "hello", value: { ...hello, routerId: "", routerEpoch: 0, ...change } } });
   }
 
   write(bytes: Buffer): void {
@@ -71,8 +77,8 @@ export class RawTunnel {
     this.control({ message: { $case: "hostAnnounce", value: HostAnnounce.create({ service }) } });
   }
 
-  open(streamId: number, service: string): void {
-    this.frame(FrameType.open, streamId, StreamOpen.encode(openOf(service)).finish());
+  open(streamId: number, service: string, more: Partial<StreamOpen> = {}): void {
+    this.frame(FrameType.open, streamId, StreamOpen.encode({ ...openOf(service), ...more }).finish());
   }
 
   accept(streamId: number): void {

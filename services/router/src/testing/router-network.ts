@@ -25,6 +25,22 @@ export interface TestHost extends TestWorkload {
   untilResult(count: number): Promise<HostResult>;
 }
 
+export interface RouterNetworkOptions extends Partial<
+  Pick<
+    RouterOptions,
+    "limits" | "enrollAddress" | "enrollmentAddress" | "publishBlock" | "linkListen" | "reusePort" | "listen"
+  >
+> {
+  readonly now?: () => number;
+  readonly policy?: PolicyDocument | null;
+  /** Of the router. Default: `1`. */
+  readonly name?: string;
+  readonly identity?: RotatingSvid;
+  /** Default: of its own. */
+  readonly authority?: TestAuthority;
+  readonly author?: PolicyAuthor;
+}
+
 /** One router with a real public port, a test authority and signed policy; workloads by real TLS and real tunnels. */
 export class RouterNetwork implements AsyncDisposable {
   readonly authority: TestAuthority;
@@ -44,21 +60,16 @@ export class RouterNetwork implements AsyncDisposable {
     this.blocks = parts.blocks;
   }
 
-  static async start(
-    options: Partial<Pick<RouterOptions, "limits" | "enrollAddress" | "enrollmentAddress" | "publishBlock">> & {
-      readonly now?: () => number;
-      readonly policy?: PolicyDocument | null;
-    } = {},
-  ): Promise<RouterNetwork> {
-    const authority = await createTestAuthority();
-    const author = await PolicyAuthor.create(authority);
-    const { now = Date.now, policy = reachPolicy, ...rest } = options;
+  static async start(options: RouterNetworkOptions = {}): Promise<RouterNetwork> {
+    const { now = Date.now, policy = reachPolicy, name = "1", identity, ...rest } = options;
+    const authority = options.authority ?? (await createTestAuthority());
+    const author = options.author ?? (await PolicyAuthor.create(authority));
     const mirror = new PolicyMirror({ bundle: () => authority.bundle, now });
     const events: EventInput[] = [];
     const blocks: Parameters<RouterOptions["publishBlock"]>[] = [];
     const nowhere = { host: "127.0.0.1", port: 1 };
     const router = await Router.open({
-      identity: await authority.source(routerId(authority.trustDomain, "1")),
+      identity: identity ?? (await authority.source(routerId(authority.trustDomain, name))),
       listen: { host: "127.0.0.1", port: 0 },
       enrollAddress: nowhere,
       enrollmentAddress: nowhere,
@@ -66,6 +77,7 @@ export class RouterNetwork implements AsyncDisposable {
       record: (event) => events.push(event),
       publishBlock: async (...block) => void blocks.push(block),
       ...rest,
+      limits: { ...withoutProbes, ...rest.limits },
     });
     const network = new RouterNetwork({ authority, router, author, mirror, events, blocks });
     if (policy !== null) network.apply(author.publish(policy));
@@ -157,6 +169,9 @@ export class RouterNetwork implements AsyncDisposable {
     await this.router[Symbol.asyncDispose]();
   }
 }
+
+/** Most tests count the streams that their hosts are asked for. */
+const withoutProbes = { probeEveryMs: 2 ** 31 - 1 };
 
 /** Streams end by error when a test lets go of its network. Who cares listens too. */
 function ignore(): void {}

@@ -1,0 +1,166 @@
+/**
+ * Tells other routers which hosts this one has on its own tunnels, and what changes.
+ *
+ *   1. Only hosts on own tunnels: what was heard over a link is never passed on, so that there is one hop and no loop.
+ *   2. Each link has a sequence of its own: a snapshot, then deltas, none lost and none twice.
+ *   3. A message is at most one frame: what does not fit one goes on in the next.
+ *   4. A workload that offers a service on several tunnels here is one host to others.
+ */
+import { MAX_PAYLOAD_BYTES } from "@sallyport/frame";
+import { type Control, HostsDelta, HostsSnapshot, type LinkHost, type LinkHostRef } from "@sallyport/proto/tunnel";
+import { isLocal, type HostEntry } from "../domain/host-entry.ts";
+import type { HostChange, HostRegistry } from "../domain/host-registry.ts";
+
+/** Where announcements go: a link. */
+export interface AnnouncedTo {
+  sendControl(message: Control): void;
+}
+
+export interface HostAnnouncerOptions {
+  readonly hosts: HostRegistry;
+  /** Of this router's boot. */
+  readonly routerEpoch: number;
+  /** Changes of this long are one message. */
+  readonly gatherMs: number;
+  /** The same for how much hosts carry, which changes with every circuit. */
+  readonly gatherLoadMs: number;
+}
+
+/** Left for the rest of a message. */
+const messageBytes = MAX_PAYLOAD_BYTES - 256;
+/** Of a host beside its names, at most; and of one issuer. */
+const fixedBytes = 160;
+const issuerBytes = 72;
+
+export class HostAnnouncer implements Disposable {
+  readonly #options: HostAnnouncerOptions;
+  readonly #sequences = new Map<AnnouncedTo, number>();
+  readonly #touched = new Map<string, LinkHostRef>();
+  readonly #stop: () => void;
+  #timer: { readonly handle: NodeJS.Timeout; readonly dueAtMs: number } | null = null;
+
+  constructor(options: HostAnnouncerOptions) {
+    this.#options = options;
+    this.#stop = options.hosts.onChange((change) => this.#note(change));
+  }
+
+  /** From now on `link` hears of this router's hosts. */
+  begin(link: AnnouncedTo): void {
+    const refs = new Map(
+      this.#options.hosts
+        .list()
+        .filter(isLocal)
+        .map((entry) => [keyOf(entry), refOf(entry)]),
+    );
+    const hosts = [...refs.values()].flatMap((ref) => this.#announcementOf(ref) ?? []);
+    const [first = [], ...rest] = parts(hosts);
+    this.#sequences.set(link, 0);
+    const snapshot = HostsSnapshot.create({ ...this.#next(link), hosts: first });
+    link.sendControl({ message: { $case: "hostsSnapshot", value: snapshot } });
+    for (const changed of rest) this.#sendDelta(link, changed, []);
+  }
+
+  end(link: AnnouncedTo): void {
+    this.#sequences.delete(link);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop();
+    clearTimeout(this.#timer?.handle);
+  }
+
+  #note({ kind, entry }: HostChange): void {
+    if (!isLocal(entry)) return; // 1
+    this.#touched.set(keyOf(entry), refOf(entry));
+    this.#schedule(kind === "load" ? this.#options.gatherLoadMs : this.#options.gatherMs);
+  }
+
+  #schedule(inMs: number): void {
+    const dueAtMs = performance.now() + inMs;
+    if (this.#timer !== null && this.#timer.dueAtMs <= dueAtMs) return;
+    clearTimeout(this.#timer?.handle);
+    this.#timer = { handle: setTimeout(() => this.#announce(), inMs).unref(), dueAtMs };
+  }
+
+  #announce(): void {
+    this.#timer = null;
+    const refs = [...this.#touched.values()];
+    this.#touched.clear();
+    const changed: LinkHost[] = [];
+    const gone: LinkHostRef[] = [];
+    for (const ref of refs) {
+      const host = this.#announcementOf(ref);
+      if (host === null) gone.push(ref);
+      else changed.push(host);
+    }
+    for (const link of this.#sequences.keys()) {
+      for (const part of parts(gone)) this.#sendDelta(link, [], part);
+      for (const part of parts(changed)) this.#sendDelta(link, part, []);
+    }
+  }
+
+  /** As it is now; null when it is gone (4). */
+  #announcementOf(ref: LinkHostRef): LinkHost | null {
+    const offers = this.#options.hosts
+      .of(ref.service)
+      .filter((entry) => isLocal(entry) && keyOf(entry) === keyFrom(ref));
+    const latest = offers.reduce<HostEntry | null>(
+      (best, entry) => (best === null || entry.sinceUnixMs >= best.sinceUnixMs ? entry : best),
+      null,
+    );
+    if (latest === null) return null;
+    const { party, cost, precedence } = latest;
+    return {
+      ...ref,
+      serial: party.serial,
+      issuers: [...party.issuers],
+      cost,
+      precedence,
+      up: offers.some(({ health }) => health.kind !== "down"),
+      circuits: offers.reduce((sum, { circuits }) => sum + circuits, 0),
+    };
+  }
+
+  #sendDelta(link: AnnouncedTo, changed: LinkHost[], gone: LinkHostRef[]): void {
+    const delta = HostsDelta.create({ ...this.#next(link), changed, gone });
+    link.sendControl({ message: { $case: "hostsDelta", value: delta } });
+  }
+
+  /** 2 */
+  #next(link: AnnouncedTo): { readonly routerEpoch: number; readonly sequence: number } {
+    const sequence = (this.#sequences.get(link) ?? 0) + 1;
+    this.#sequences.set(link, sequence);
+    return { routerEpoch: this.#options.routerEpoch, sequence };
+  }
+}
+
+function refOf({ service, party }: HostEntry): LinkHostRef {
+  return { service, spiffeId: party.identity.id.uri };
+}
+
+function keyOf(entry: HostEntry): string {
+  return keyFrom(refOf(entry));
+}
+
+function keyFrom({ service, spiffeId }: LinkHostRef): string {
+  return `${service} ${spiffeId}`;
+}
+
+/** 3 */
+function parts<T extends LinkHostRef & { readonly issuers?: readonly string[] }>(all: readonly T[]): T[][] {
+  const cut: T[][] = [];
+  let last: T[] = [];
+  let bytes = 0;
+  for (const one of all) {
+    const names = Buffer.byteLength(one.service) + Buffer.byteLength(one.spiffeId);
+    const size = names + fixedBytes + (one.issuers?.length ?? 0) * issuerBytes;
+    if (last.length === 0 || bytes + size > messageBytes) {
+      last = [];
+      cut.push(last);
+      bytes = 0;
+    }
+    last.push(one);
+    bytes += size;
+  }
+  return cut;
+}

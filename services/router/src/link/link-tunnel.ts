@@ -1,0 +1,181 @@
+import { FrameError, WireCode } from "@sallyport/frame";
+import type { Control, Hello, HostsDelta, HostsSnapshot, StreamOpen } from "@sallyport/proto/tunnel";
+import { DEFAULT_FRAME_RATES } from "@sallyport/tunnel";
+import type { Circuit, CircuitEnd, Side } from "../domain/circuit.ts";
+import { FrameTunnel, type FrameTunnelInit } from "../domain/frame-tunnel.ts";
+import type { TunnelEnd } from "../domain/tunnel-end.ts";
+import type { OfferedSlot } from "../domain/tunnel-port.ts";
+import type { RouterLimits } from "../limits.ts";
+import { TokenBucket } from "../public-port/token-bucket.ts";
+
+/** What a link asks of its router. */
+export interface LinkOwner {
+  /** The peer's hello came. */
+  up(link: LinkTunnel): void;
+  /** A dial from a workload of the peer's. The answer is `link.refuse`, or a slot by `link.place`. */
+  open(link: LinkTunnel, streamId: number, open: StreamOpen): void;
+  hostsSnapshot(link: LinkTunnel, snapshot: HostsSnapshot): void;
+  hostsDelta(link: LinkTunnel, delta: HostsDelta): void;
+  /** The peer takes no new streams. */
+  draining(link: LinkTunnel): void;
+  /** Its streams are over already. */
+  over(link: LinkTunnel, end: TunnelEnd): void;
+}
+
+export type LinkLimits = Pick<
+  RouterLimits,
+  "helloMs" | "maxStreamsPerLink" | "maxQueuedBytesPerLink" | "opensPerSecondPerLink" | "controlsPerSecondPerLink"
+>;
+
+export interface LinkTunnelInit extends Omit<FrameTunnelInit, "portId" | "helloMs" | "maxStreams"> {
+  readonly linkId: string;
+  /** `dialed`: this router's stream ids are a workload's. */
+  readonly direction: "dialed" | "accepted";
+  readonly owner: LinkOwner;
+  readonly limits: LinkLimits;
+}
+
+/** From the first OPEN beyond the rate on, the peer has this many times the rate before it is cut off: until then it is refused, which it heeds. */
+const hardOverSoft = 4;
+
+/**
+ * One router's end of a link to another. Same frames and same splice as a tunnel; many workloads' circuits share it:
+ *
+ *   1. Credit is end to end, so a slow receiver holds up its own stream, at its own router; what waits here is what the link cannot carry.
+ *   2. When too much waits, the streams that wait with most are reset, never the whole link.
+ */
+export class LinkTunnel extends FrameTunnel {
+  readonly linkId: string;
+  readonly routerId: string;
+  readonly direction: "dialed" | "accepted";
+  readonly #owner: LinkOwner;
+  readonly #limits: LinkLimits;
+  readonly #opensOut: TokenBucket;
+  readonly #opensIn: TokenBucket;
+  #routerEpoch = 0;
+  #retires = false;
+
+  constructor({ linkId, direction, owner, limits, ...init }: LinkTunnelInit) {
+    const { helloMs, maxStreamsPerLink: maxStreams, opensPerSecondPerLink, controlsPerSecondPerLink } = limits;
+    super({ ...init, portId: linkId, helloMs, maxStreams }, direction === "dialed" ? "workload" : "router", {
+      maxQueuedBytes: 2 * limits.maxQueuedBytesPerLink,
+      rates: {
+        ...DEFAULT_FRAME_RATES,
+        open: { perSecond: hardOverSoft * opensPerSecondPerLink, burst: 2 * hardOverSoft * opensPerSecondPerLink },
+        control: { perSecond: controlsPerSecondPerLink, burst: 4 * controlsPerSecondPerLink },
+      },
+    });
+    this.linkId = linkId;
+    this.routerId = init.peer.identity.id.uri;
+    this.direction = direction;
+    this.#owner = owner;
+    this.#limits = limits;
+    const opens = { perSecond: opensPerSecondPerLink, burst: 2 * opensPerSecondPerLink };
+    this.#opensOut = new TokenBucket(opens);
+    this.#opensIn = new TokenBucket(opens);
+  }
+
+  /** Of the peer's boot; 0 before its hello. */
+  get routerEpoch(): number {
+    return this.#routerEpoch;
+  }
+
+  get roundTripMs(): number | null {
+    return this.outlet.roundTripMs;
+  }
+
+  /** A circuit more on the other host, and one more per millisecond. */
+  get wayCost(): number {
+    return 1 + Math.round(this.outlet.roundTripMs ?? 0);
+  }
+
+  /** Gives its place to `successor`: takes nothing new, and ends when its last stream does. */
+  retire(): void {
+    this.#retires = true;
+    this.drain();
+    this.#closeIfUnused();
+  }
+
+  /** Another link to a later boot of the same router is up: nobody is at the other end of this one. */
+  supersede(): void {
+    this.end({ kind: "superseded" });
+  }
+
+  /** 2 */
+  shedIfOver(): void {
+    if (this.queuedBytes > this.#limits.maxQueuedBytesPerLink) this.overflow();
+  }
+
+  /** Ends the circuits whose bytes wait most, until half of what waited is gone. */
+  overflow(): void {
+    const enough = this.queuedBytes / 2;
+    const byUnread = this.circuits().toSorted((a, b) => this.#unreadBytes(b) - this.#unreadBytes(a));
+    for (const circuit of byUnread) {
+      if (this.queuedBytes <= enough) return;
+      circuit.end({ kind: "shed", wireCode: WireCode.limit, routerId: this.routerId });
+    }
+  }
+
+  override offer(open: StreamOpen, slot: OfferedSlot): number | null {
+    return this.#opensOut.take() ? super.offer(open, slot) : null;
+  }
+
+  /** Whether one more dial of the peer's has a place. */
+  takesOpen(): boolean {
+    return this.streams < this.#limits.maxStreamsPerLink && this.#opensIn.take();
+  }
+
+  override release(streamId: number): void {
+    super.release(streamId);
+    if (this.#retires) queueMicrotask(() => this.#closeIfUnused());
+  }
+
+  protected override greeted(hello: Hello): void {
+    if (hello.routerId !== this.routerId)
+      throw new FrameError("HELLO_INVALID", "The router is not the one that the handshake proved.");
+    this.#routerEpoch = hello.routerEpoch;
+    this.#owner.up(this);
+  }
+
+  protected override opened(streamId: number, open: StreamOpen): void {
+    this.#owner.open(this, streamId, open);
+  }
+
+  protected override controlled(message: NonNullable<Control["message"]>): void {
+    switch (message.$case) {
+      case "hello":
+        return;
+      case "hostsSnapshot":
+        return this.#owner.hostsSnapshot(this, message.value);
+      case "hostsDelta":
+        return this.#owner.hostsDelta(this, message.value);
+      case "hostAnnounce":
+      case "hostWithdraw":
+      case "hostResult":
+        throw new FrameError("PAYLOAD_INVALID", "A router announces hosts by snapshot and delta.");
+    }
+  }
+
+  protected override peerDrains(): void {
+    this.#owner.draining(this);
+  }
+
+  protected override over(end: TunnelEnd): void {
+    this.#owner.over(this, end);
+  }
+
+  /** Whatever became of the other router: the workloads of the circuit may still reach each other another way. */
+  protected override circuitEndOf(_end: TunnelEnd, side: Side): CircuitEnd {
+    return { kind: "link-gone", side, routerId: this.routerId };
+  }
+
+  /** Of what was sent towards the link, what its reader has not granted again. */
+  #unreadBytes({ dialerLeg, hostLeg }: Circuit): number {
+    const source = dialerLeg.outlet === this.outlet ? hostLeg : dialerLeg;
+    return -source.credit.availableBytes;
+  }
+
+  #closeIfUnused(): void {
+    if (this.streams === 0) this.close();
+  }
+}

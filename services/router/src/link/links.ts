@@ -1,0 +1,367 @@
+/**
+ * The links of this router to all others.
+ *
+ *   1. Who is there comes from the handshake: a router of the own trust domain that the deny-list does not name, and nothing else gets a link.
+ *   2. Nobody is admitted while it is not known whom the deny-list names.
+ *   3. Routers and links are bounded in number; a further one is turned away.
+ *   4. A dial that comes over a link is judged as if it came over a tunnel, and answered from own tunnels only.
+ */
+import { randomUUID } from "node:crypto";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { WireCode } from "@sallyport/frame";
+import type { SvidSource } from "@sallyport/identity";
+import { MtlsError, connectMtls, createMtlsServer, type MtlsServer, type Peer } from "@sallyport/mtls";
+import type { PolicyChange, PolicyState } from "@sallyport/policy-engine";
+import type { Hello, HostsDelta, HostsSnapshot, StreamOpen } from "@sallyport/proto/tunnel";
+import { describeChannelEnd } from "@sallyport/tunnel";
+import type { Dialing } from "../domain/dialing.ts";
+import type { HostRegistry } from "../domain/host-registry.ts";
+import { ownParty } from "../domain/party.ts";
+import { refusal } from "../domain/refusal.ts";
+import type { TunnelEnd } from "../domain/tunnel-end.ts";
+import { linkClosed, linkOpened, linkRefused, type Record } from "../events.ts";
+import type { RouterLimits } from "../limits.ts";
+import { linkAlpn } from "../public-port/public-port.ts";
+import { TokenBucket } from "../public-port/token-bucket.ts";
+import { turnAway } from "../public-port/turn-away.ts";
+import { Splice } from "../splice/splice.ts";
+import { HostAnnouncer } from "./host-announcer.ts";
+import { LinkTunnel, type LinkOwner } from "./link-tunnel.ts";
+import { PeerRouter } from "./peer-router.ts";
+import { RemoteHosts } from "./remote-hosts.ts";
+import { identityNamed, remoteParty } from "./remote-party.ts";
+
+export interface LinksOptions {
+  readonly identity: SvidSource;
+  readonly policy: PolicyState;
+  readonly hosts: HostRegistry;
+  readonly dialing: Dialing;
+  readonly record: Record;
+  readonly limits: RouterLimits;
+  /** Of this router's boot. */
+  readonly routerEpoch: number;
+  readonly hello: () => Hello;
+  readonly onTrouble: (what: string, error: unknown) => void;
+}
+
+/** Another router, as the bus tells of it. */
+export interface KnownRouter {
+  readonly routerId: string;
+  readonly epoch: number;
+  /** `host:port` of its port for links. */
+  readonly linkAddress: string;
+}
+
+type Refused = { readonly code: string; readonly reason: string; readonly wireCode: number };
+
+const backoff = { firstMs: 100, maxMs: 5_000 };
+const sweepEveryMs = 1_000;
+const gatherMs = 20;
+const gatherLoadMs = 1_000;
+
+export class Links implements LinkOwner, AsyncDisposable {
+  readonly #options: LinksOptions;
+  readonly #ownId: string;
+  readonly #trustDomain: string;
+  readonly #mtls: MtlsServer;
+  readonly #announcer: HostAnnouncer;
+  readonly #peers = new Map<string, PeerRouter>();
+  readonly #links = new Set<LinkTunnel>();
+  readonly #remoteHosts = new Map<LinkTunnel, RemoteHosts>();
+  readonly #greeting = new Map<LinkTunnel, (over: TunnelEnd | null) => void>();
+  readonly #listeners = new Set<() => void>();
+  readonly #recordable: TokenBucket;
+  readonly #sweep: NodeJS.Timeout;
+  #unrecorded = 0;
+  #draining = false;
+
+  constructor(options: LinksOptions) {
+    this.#options = options;
+    const { identity, hosts, routerEpoch, limits } = options;
+    const { id } = identity.current().identity;
+    this.#ownId = id.uri;
+    this.#trustDomain = id.trustDomain;
+    this.#mtls = createMtlsServer({
+      identity,
+      alpn: [linkAlpn],
+      clientCertificate: "required",
+      handshakeTimeoutMs: limits.handshakeMs,
+    });
+    this.#announcer = new HostAnnouncer({ hosts, routerEpoch, gatherMs, gatherLoadMs });
+    const perSecond = limits.recordedRefusalsPerSecond;
+    this.#recordable = new TokenBucket({ perSecond, burst: perSecond });
+    this.#sweep = setInterval(() => this.#forgetTheSilent(), sweepEveryMs).unref();
+  }
+
+  /** Every router that this one knows of. */
+  get routers(): readonly PeerRouter[] {
+    return [...this.#peers.values()];
+  }
+
+  /** Connections, retired ones too. */
+  get tunnels(): ReadonlySet<LinkTunnel> {
+    return this.#links;
+  }
+
+  /** Hosts announced over it. */
+  hostsBehind(link: LinkTunnel): number {
+    return this.#remoteHosts.get(link)?.size ?? 0;
+  }
+
+  /** Calls back after a link came, changed or went. The answer ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The bus, or whoever else knows, says where a router is. Of one that this router cannot have a link to: nothing. */
+  learn({ routerId, epoch, linkAddress }: KnownRouter): void {
+    const identity = identityNamed(routerId);
+    if (routerId === this.#ownId || linkAddress === "" || this.#draining) return;
+    if (identity === null || identity.kind !== "router" || identity.id.trustDomain !== this.#trustDomain) return;
+    this.#peer(routerId)?.heardOf(linkAddress, epoch);
+  }
+
+  /** A connection whose ClientHello asks for a link. `deadline` ends the handshake. */
+  async accept(carrier: Socket, deadline: AbortSignal): Promise<void> {
+    const remoteAddress = carrier.remoteAddress ?? "";
+    try {
+      const { socket, peer } = await this.#mtls.accept(carrier, deadline);
+      if (peer === null) return void socket.destroy();
+      const refused = this.#refusedBecause(peer, "accepted");
+      if (refused === null) this.#begin(socket, peer, "accepted", remoteAddress);
+      else this.#turnAway(socket, peer, remoteAddress, refused);
+    } catch (error) {
+      const code = error instanceof MtlsError ? error.code : "HANDSHAKE_TIMEOUT";
+      this.#recordRefused(remoteAddress, null, { code, reason: messageOf(error) });
+    }
+  }
+
+  /** To be called after each change of policy. */
+  policyChanged(change: PolicyChange): void {
+    for (const link of change.denyListChanged ? this.#links : []) {
+      const entry = this.#options.policy.denied(ownParty(link.peer));
+      if (entry !== null) link.revoke(`On the deny-list${entry.reason === "" ? "" : `: ${entry.reason}`}`);
+    }
+    for (const remote of this.#remoteHosts.values()) remote.policyChanged(change);
+  }
+
+  /** Takes nothing new from now on, and tells every router so. */
+  drain(): void {
+    this.#draining = true;
+    for (const peer of this.#peers.values()) peer.forget();
+    for (const link of this.#links) link.drain();
+  }
+
+  close(): void {
+    for (const link of this.#links) link.close();
+  }
+
+  up(link: LinkTunnel): void {
+    const { policy, hosts, record, limits } = this.#options;
+    const peer = this.#peer(link.routerId);
+    if (peer === undefined) return link.close();
+    const options = { link, policy, hosts, record, trustDomain: this.#trustDomain, maxHosts: limits.maxHostsPerLink };
+    this.#remoteHosts.set(link, new RemoteHosts(options));
+    record(linkOpened(link, link.routerEpoch));
+    this.#announcer.begin(link);
+    for (const before of peer.links) this.#announcer.end(before);
+    peer.up(link);
+    if (this.#draining) link.drain();
+    this.#greeted(link, null);
+  }
+
+  /** 4 */
+  open(link: LinkTunnel, streamId: number, open: StreamOpen): void {
+    const { service, dialerId, dialerSerial, dialerIssuers } = open;
+    const named = { spiffeId: dialerId, serial: dialerSerial, issuers: dialerIssuers };
+    const dialer = remoteParty(named, link.routerId, this.#trustDomain);
+    const { dialing } = this.#options;
+    if (this.#draining || link.drains)
+      return link.refuse(streamId, refusal("DRAINING", "This router is going away: ask for another host."));
+    if (dialer === null)
+      return dialing.refuseUnasked(
+        { party: { ...ownParty(link.peer), routerId: link.routerId }, port: link, streamId },
+        service,
+        refusal("PROTOCOL", "An OPEN over a link names the workload that dials."),
+      );
+    const origin = { party: dialer, port: link, streamId };
+    if (!link.takesOpen())
+      return dialing.refuseUnasked(origin, service, refusal("OVERLOADED", "Too many dials over this link."));
+    dialing.fromRouter(origin, open);
+  }
+
+  hostsSnapshot(link: LinkTunnel, snapshot: HostsSnapshot): void {
+    this.#remoteHosts.get(link)?.snapshot(snapshot);
+    for (const before of this.#peers.get(link.routerId)?.links ?? [])
+      if (before !== link) this.#remoteHosts.get(before)?.close();
+    this.#announceChange();
+  }
+
+  hostsDelta(link: LinkTunnel, delta: HostsDelta): void {
+    this.#remoteHosts.get(link)?.delta(delta);
+    this.#announceChange();
+  }
+
+  draining(link: LinkTunnel): void {
+    this.#peers.get(link.routerId)?.draining(link);
+  }
+
+  over(link: LinkTunnel, end: TunnelEnd): void {
+    this.#links.delete(link);
+    this.#announcer.end(link);
+    const remote = this.#remoteHosts.get(link);
+    this.#remoteHosts.delete(link);
+    remote?.close();
+    if (remote !== undefined) this.#options.record(linkClosed(link, end, (Date.now() - link.sinceUnixMs) * 1_000));
+    this.#peers.get(link.routerId)?.over(link, describe(end));
+    this.#greeted(link, end);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#sweep);
+    for (const peer of this.#peers.values()) peer.forget();
+    this.close();
+    this.#announcer[Symbol.dispose]();
+    await this.#mtls[Symbol.asyncDispose]();
+  }
+
+  /** 3 */
+  #peer(routerId: string): PeerRouter | undefined {
+    const known = this.#peers.get(routerId);
+    if (known !== undefined) return known;
+    const { limits, onTrouble, identity } = this.#options;
+    if (this.#peers.size >= limits.maxLinkedRouters) {
+      onTrouble(
+        "links",
+        new Error(`There are more than ${limits.maxLinkedRouters} other routers: no link to ${routerId}.`),
+      );
+      return undefined;
+    }
+    const peer = new PeerRouter({
+      routerId,
+      dials: this.#ownId < routerId,
+      backoff,
+      connect: (address, signal) => this.#connect(routerId, address, signal),
+      ownNotAfter: () => identity.current().notAfter.getTime(),
+      onChange: () => this.#announceChange(),
+    });
+    this.#peers.set(routerId, peer);
+    return peer;
+  }
+
+  async #connect(routerId: string, address: string, signal: AbortSignal): Promise<void> {
+    const { identity, limits } = this.#options;
+    const { socket, peer } = await connectMtls({
+      carrier: hostPortOf(address),
+      identity,
+      trust: identity.bundle(),
+      alpn: linkAlpn,
+      expect: ({ kind, id }) => kind === "router" && id.uri === routerId,
+      handshakeTimeoutMs: limits.handshakeMs,
+      signal,
+    });
+    const refused = this.#refusedBecause(peer, "dialed");
+    if (refused !== null) {
+      this.#turnAway(socket, peer, address, refused);
+      throw new Error(refused.reason);
+    }
+    const link = this.#begin(socket, peer, "dialed", address);
+    const end = await new Promise<TunnelEnd | null>((resolve) => this.#greeting.set(link, resolve));
+    if (end !== null) throw new Error(describe(end));
+  }
+
+  #begin(socket: TLSSocket, peer: Peer, direction: "dialed" | "accepted", remoteAddress: string): LinkTunnel {
+    const { limits, hello } = this.#options;
+    const link = new LinkTunnel({
+      linkId: randomUUID(),
+      direction,
+      carrier: socket,
+      peer,
+      remoteAddress,
+      splice: new Splice(),
+      owner: this,
+      hello: hello(),
+      limits,
+    });
+    this.#links.add(link);
+    return link;
+  }
+
+  /** 1, 2, 3 */
+  #refusedBecause(peer: Peer, direction: "dialed" | "accepted"): Refused | null {
+    const { policy, limits } = this.#options;
+    const { identity } = peer;
+    const { uri } = identity.id;
+    if (identity.kind !== "router")
+      return refused("IDENTITY_DENIED", `A ${identity.kind} has no links.`, WireCode.revoked);
+    if (uri === this.#ownId)
+      return refused("IDENTITY_DENIED", "Another process has this router's name.", WireCode.protocol);
+    if (direction === "accepted" && this.#ownId < uri)
+      return refused("PROTOCOL", "Of these two routers this one dials.", WireCode.protocol);
+    if (this.#draining) return refused("DRAINING", "This router is going away.", WireCode.unavailable);
+    const freshness = policy.freshness();
+    if (freshness.kind !== "fresh") return refused("HEAD_STALE", freshness.reason, WireCode.unavailable);
+    const entry = policy.denied(ownParty(peer));
+    if (entry !== null) {
+      const why = entry.reason === "" ? "" : `: ${entry.reason}`;
+      return refused("IDENTITY_DENIED", `On the deny-list${why}`, WireCode.revoked);
+    }
+    const own = [...this.#links].filter(({ routerId }) => routerId === uri).length;
+    if (own >= limits.maxLinksPerRouter || this.#peer(uri) === undefined)
+      return refused("OVERLOADED", "Too many links.", WireCode.limit);
+    return null;
+  }
+
+  #turnAway(socket: TLSSocket, peer: Peer, remoteAddress: string, why: Refused): void {
+    this.#recordRefused(remoteAddress, peer, why);
+    turnAway(socket, why.wireCode);
+  }
+
+  /** As often as anyone likes: the record gets some of it, and the count of the rest. */
+  #recordRefused(remoteAddress: string, peer: Peer | null, why: Pick<Refused, "code" | "reason">): void {
+    if (!this.#recordable.take()) {
+      this.#unrecorded += 1;
+      return;
+    }
+    const unrecorded = this.#unrecorded;
+    this.#unrecorded = 0;
+    this.#options.record(linkRefused({ remoteAddress, peer, code: why.code, reason: why.reason, unrecorded }));
+  }
+
+  #greeted(link: LinkTunnel, over: TunnelEnd | null): void {
+    this.#greeting.get(link)?.(over);
+    this.#greeting.delete(link);
+  }
+
+  #forgetTheSilent(): void {
+    for (const [routerId, peer] of this.#peers) {
+      if (peer.silentMs() <= this.#options.limits.forgetRouterAfterMs) continue;
+      peer.forget();
+      this.#peers.delete(routerId);
+      this.#announceChange();
+    }
+  }
+
+  #announceChange(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function refused(code: string, reason: string, wireCode: number): Refused {
+  return { code, reason, wireCode };
+}
+
+function describe(end: TunnelEnd): string {
+  return end.kind === "left" ? describeChannelEnd(end.channel) : `this side ended the link: ${end.kind}`;
+}
+
+function hostPortOf(address: string): { readonly host: string; readonly port: number } {
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
