@@ -172,12 +172,9 @@ export class Circuit extends Duplex implements CircuitFacts {
   #onCut(cause: Error | undefined): void {
     if (this.#end !== undefined || this.#bothEnded()) return;
     const code = cause instanceof TunnelError ? cause.wireCode : null;
-    if (code !== null) this.#finish({ kind: "reset", by: "router", code });
-    else
-      this.#finish({
-        kind: "truncated",
-        reason: cause?.message ?? "the connection closed without an authenticated end",
-      });
+    if (code !== null) return this.#finish({ kind: "reset", by: "router", code });
+    const reason = cause?.message ?? "the connection closed without an authenticated end";
+    this.#finish({ kind: isBrokenTls(cause) ? "altered" : "truncated", reason });
   }
 
   #bothEnded(): boolean {
@@ -224,6 +221,9 @@ export class Circuit extends Duplex implements CircuitFacts {
       case "truncated":
         this.#cut(WireCode.cancelled);
         return;
+      case "altered":
+        this.#cut(WireCode.protocol);
+        return;
     }
   }
 
@@ -240,6 +240,11 @@ export class Circuit extends Duplex implements CircuitFacts {
     this.#carrier.reset(code);
     this.#socket.destroy();
   }
+}
+
+/** TLS found a record that is not the next one that the other end sealed, or was told so by the other end's TLS. */
+function isBrokenTls(cause: Error | undefined): boolean {
+  return cause !== undefined && "code" in cause && typeof cause.code === "string" && cause.code.startsWith("ERR_SSL_");
 }
 
 const faults: Readonly<Record<RecordFault, string>> = {
