@@ -24,6 +24,7 @@ import { up, type HostHealth } from "./host-health.ts";
 import { checkedCost, precedences, type HostPrecedence } from "./host-preference.ts";
 import { Hosting, type HostProtocol } from "./hosting.ts";
 import { takeIncoming } from "./incoming-circuit.ts";
+import { LieRecord } from "./lie-record.ts";
 import { failure, type ConnectorLog } from "./log.ts";
 import type { TunnelStatus } from "./tunnel-status.ts";
 import { Uplink } from "./uplink.ts";
@@ -91,6 +92,7 @@ export class Connector implements AsyncDisposable {
     requireAlive(profile);
     const opened: { connector?: Connector } = {};
     const hostings = new Map<string, Hosting>();
+    const lies = new LieRecord((event) => opened.connector?.record(event));
     const uplink = new Uplink(profile, log, {
       onOpen: (incoming) => {
         // Nothing is announced before there is a connector.
@@ -101,6 +103,7 @@ export class Connector implements AsyncDisposable {
       onReleased: (over) => {
         for (const hosting of hostings.values()) hosting.lost(over);
       },
+      onLie: (lie) => lies.take(lie, hostings.size > 0 ? "host" : "dialer"),
       ...(options.now === undefined ? {} : { now: options.now }),
     });
     const audit = await AuditEmitter.open({

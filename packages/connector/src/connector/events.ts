@@ -1,10 +1,12 @@
 import { actorFacts, decisionFacts, recordedName, type EventInput } from "@sallyport/audit-log";
 import { wireCodeName } from "@sallyport/frame";
 import { identityOf, parseSpiffeId, type Svid } from "@sallyport/identity";
+import type { CircuitRole } from "../circuit/binding.ts";
 import { circuitOutcome, type CircuitEnd } from "../circuit/circuit-end.ts";
 import type { Refusal } from "@sallyport/proto/tunnel";
 import type { Circuit } from "../circuit/circuit.ts";
 import type { ConnectorError } from "../errors.ts";
+import type { PolicyLie } from "./policy-feed.ts";
 
 /** Who dialed and who hosts, as this end proved it: the circuit's peer, and this end's own certificate. */
 export function circuitFacts(circuit: Circuit, own: Svid, protocol: string): Omit<EventInput, "kind"> {
@@ -67,6 +69,20 @@ const resetters = { self: "this end", peer: "the other end", router: "the router
 
 function routerFacts(circuit: Circuit): Record<string, string> {
   return { router_decision_id: circuit.routerDecisionId, router_slice_version: String(circuit.sliceVersion) };
+}
+
+/** What a router passed on as policy, and no honest one would have: who acted is the router, by its certificate. */
+export function policyRefused({ routerId, error }: PolicyLie, vantage: CircuitRole, unrecorded: number): EventInput {
+  return {
+    kind: "policy.refused",
+    vantage,
+    actorId: routerId,
+    routerId,
+    outcome: "denied",
+    errorCode: error.code,
+    reason: error.message,
+    attributes: unrecorded === 0 ? {} : { unrecorded: String(unrecorded) },
+  };
 }
 
 export type RefusedCircuit =

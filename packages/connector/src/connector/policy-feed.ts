@@ -2,7 +2,7 @@
  * Feeds the policy state from the built-in stream `sallyport.policy` of every tunnel.
  *
  * 1. What comes is signed; a router can withhold it but not make it up. An envelope that does not verify is dropped and logged, the stream
- *    goes on: the state keeps what it has, and ages.
+ *    goes on: the state keeps what it has, and ages. What no honest router would pass on is told to `onLie`.
  * 2. The newest that any router passes on counts. What one repeats of an older state than the other's is no news, and no trouble.
  * 3. That a service is gone is a router's bare word. It counts when the signed head does not say otherwise, or when every router says it.
  */
@@ -15,9 +15,17 @@ import { openBuiltIn } from "./built-in-stream.ts";
 import type { HeadWatch } from "./head-watch.ts";
 import { failure, type ConnectorLog } from "./log.ts";
 import type { OpenTunnel } from "./open-tunnel.ts";
+import { PolicyWord } from "./policy-word.ts";
+
+/** A router that passed on what it must not. */
+export interface PolicyLie {
+  readonly routerId: string;
+  readonly error: PolicyError;
+}
 
 interface Source {
   readonly stop: AbortController;
+  readonly word: PolicyWord;
   stream: TunnelStream | undefined;
   /** Services that this router says are gone. */
   readonly removed: Set<string>;
@@ -27,13 +35,15 @@ export class PolicyFeed implements Disposable {
   readonly #state: PolicyState;
   readonly #heads: HeadWatch;
   readonly #log: ConnectorLog;
+  readonly #onLie: (lie: PolicyLie) => void;
   readonly #services = new Set<string>();
   readonly #sources = new Map<OpenTunnel, Source>();
 
-  constructor(state: PolicyState, heads: HeadWatch, log: ConnectorLog) {
+  constructor(state: PolicyState, heads: HeadWatch, log: ConnectorLog, onLie: (lie: PolicyLie) => void) {
     this.#state = state;
     this.#heads = heads;
     this.#log = log;
+    this.#onLie = onLie;
   }
 
   /** Asks for the slice of `service` from now on. */
@@ -45,7 +55,8 @@ export class PolicyFeed implements Disposable {
 
   /** From now on this tunnel is a source. */
   attach(open: OpenTunnel): void {
-    const source: Source = { stop: new AbortController(), stream: undefined, removed: new Set() };
+    const stop = new AbortController();
+    const source: Source = { stop, word: new PolicyWord(), stream: undefined, removed: new Set() };
     this.#sources.set(open, source);
     this.#heads.watch(open);
     void this.#follow(open, source);
@@ -108,13 +119,13 @@ export class PolicyFeed implements Disposable {
         this.#removeWhatAllSay();
         return;
       case "head":
-        if (!this.#apply(update.value, update.$case, open)) return;
+        if (!this.#apply(update.value, update.$case, open, source)) return;
         this.#heads.take(open, Head.decode(update.value.payload));
         this.#removeWhatAllSay(); // It may list a slice no longer.
         return;
       case "slice":
       case "denyList":
-        this.#apply(update.value, update.$case, open);
+        this.#apply(update.value, update.$case, open, source);
         return;
       case undefined:
         return;
@@ -122,13 +133,21 @@ export class PolicyFeed implements Disposable {
   }
 
   /** Whether the envelope is what policy signed, new or not. */
-  #apply(envelope: SignedEnvelope, kind: string, open: OpenTunnel): boolean {
+  #apply(
+    envelope: SignedEnvelope,
+    kind: "slice" | "denyList" | "head",
+    { router }: OpenTunnel,
+    { word }: Source,
+  ): boolean {
+    const routerId = router.identity.id.uri;
     try {
       for (const service of this.#state.apply(envelope).services) this.#isHere(service);
+      word.isLie(kind, envelope);
       return true;
     } catch (error) {
+      if (word.isLie(kind, envelope, error)) this.#onLie({ routerId, error });
       const isOld = error instanceof PolicyError && error.code === "REPLAYED";
-      const facts = { ...failure(error), update: kind, router: open.router.identity.id.uri };
+      const facts = { ...failure(error), update: kind, router: routerId };
       if (isOld && this.#sources.size > 1) this.#log.debug(facts, "policy update is an older one"); // 2
       else this.#log.warn(facts, "policy update refused");
       return isOld;

@@ -8,7 +8,7 @@ import { openBuiltIn } from "./built-in-stream.ts";
 import { HeadWatch } from "./head-watch.ts";
 import type { ConnectorLog } from "./log.ts";
 import { openTunnel, type OpenTunnel, type TunnelHandlers } from "./open-tunnel.ts";
-import { PolicyFeed } from "./policy-feed.ts";
+import { PolicyFeed, type PolicyLie } from "./policy-feed.ts";
 import { Renewal } from "./renewal.ts";
 import { TunnelPair } from "./tunnel-pair.ts";
 import { compareTunnels, tunnelStatus, type TunnelStatus } from "./tunnel-status.ts";
@@ -18,6 +18,8 @@ export interface UplinkHandlers extends Pick<TunnelHandlers, "onOpen" | "onContr
   readonly onTunnel: (open: OpenTunnel) => void;
   /** Nothing but the circuits on it is to use it any more, or it is over. */
   readonly onReleased: (open: OpenTunnel) => void;
+  /** A router passed on what policy did not sign, or went behind its own last head. */
+  readonly onLie: (lie: PolicyLie) => void;
   /** As in ConnectorOptions. */
   readonly now?: () => number;
 }
@@ -38,7 +40,7 @@ export class Uplink implements AsyncDisposable {
     const { now = Date.now } = handlers;
     this.policy = new PolicyState({ scope: "subscribed", bundle: () => identity.bundle(), now });
     this.#heads = new HeadWatch(log);
-    this.#policyFeed = new PolicyFeed(this.policy, this.#heads, log);
+    this.#policyFeed = new PolicyFeed(this.policy, this.#heads, log, handlers.onLie);
     this.#auditFeed = new AuditFeed(async (signal) => {
       await this.current(signal);
       return this.usable;

@@ -18,6 +18,8 @@ export interface DishonestWorld extends AsyncDisposable {
   connector(name: string): Promise<Connector>;
   /** What agent and host, and whoever else is connected, put on record of circuits: `<vantage> <kind> <code>`. */
   record(): Promise<readonly string[]>;
+  /** The same of policy. */
+  policyRecord(): Promise<readonly string[]>;
 }
 
 export const moreRules: string = `
@@ -27,7 +29,7 @@ export const moreRules: string = `
 
 export async function dishonestWorld(
   script: RouterScript,
-  options: { readonly now?: () => number } = {},
+  options: { readonly now?: () => number; readonly more?: readonly RouterScript[] } = {},
 ): Promise<DishonestWorld> {
   const world = await connectorWorld({ script, rules: moreRules, ...options });
   const connectors: Connector[] = [];
@@ -46,7 +48,8 @@ export async function dishonestWorld(
   await Promise.all(["files", "shell"].map((service) => host.host(service, "tcp", onCircuit).ready));
   const recorded = async (noun: string): Promise<readonly string[]> => {
     await Promise.all(connectors.map((one) => one.flushAudit(AbortSignal.timeout(10_000))));
-    return world.router.events
+    return world.routers
+      .flatMap(({ events }) => events)
       .filter(({ kind }) => kind.startsWith(noun))
       .map(({ vantage, kind, errorCode }) => `${vantage} ${kind} ${errorCode}`.trim());
   };
@@ -63,6 +66,7 @@ export async function dishonestWorld(
     },
     connector,
     record: async () => await recorded("circuit."),
+    policyRecord: async () => await recorded("policy."),
     [Symbol.asyncDispose]: async () => await world[Symbol.asyncDispose](),
   };
 }

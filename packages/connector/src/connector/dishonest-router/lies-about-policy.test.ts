@@ -137,8 +137,36 @@ describe("what a router withholds", () => {
   });
 });
 
+describe("what one router withholds and the other does not", () => {
+  test("a revocation, a change of rules, and its head: the honest router's word is enough, at once", async () => {
+    const router = new Withholding();
+    const lying = { allowsAll: true, tellPolicy: router.tellPolicy };
+    network = await dishonestWorld(lying, { more: [{ allowsAll: true }] });
+    const [liar, honest] = network.world.routers;
+    for (const one of [liar, honest]) await one?.until(() => one.hosted.has("files"));
+    (await network.circuit()).dialed.destroy();
+    router.holdsBack = true;
+    network.world.policy.deny("agent");
+    await expect.poll(() => network.host.policy.versions.denyListVersion).toBe(2);
+    expect(await failureOf(network.agent.dial("files"))).toMatchObject({ refusal: { code: "HOST_REFUSED" } });
+    expect(await network.record()).toContain("host circuit.refused IDENTITY_DENIED");
+    expect(await network.policyRecord()).toStrictEqual([]);
+  });
+
+  test("a head that is late by a moment is no lie: only a router that goes behind itself is on record", async () => {
+    const router = new Withholding();
+    network = await dishonestWorld({ tellPolicy: router.tellPolicy }, { more: [{}] });
+    router.holdsBack = true;
+    network.world.policy.apply(reachRules + moreRules);
+    await expect.poll(() => network.host.policy.versions.policyVersion).toBe(2);
+    network.world.policy.apply(reachRules + moreRules);
+    await expect.poll(() => network.host.policy.versions.policyVersion).toBe(3);
+    expect(await network.policyRecord()).toStrictEqual([]);
+  });
+});
+
 describe("what a router makes up", () => {
-  test("an old head after a newer one changes nothing", async () => {
+  test("an old head after a newer one changes nothing, and is on record", async () => {
     const told: PolicyEnvelope[][] = [];
     const tellPolicy = (envelopes: readonly PolicyEnvelope[]): readonly PolicyEnvelope[] => {
       told.push([...envelopes]);
@@ -151,9 +179,10 @@ describe("what a router makes up", () => {
       await expect.poll(() => network.host.policy.versions.policyVersion).toBe(version);
     }
     expect(await failureOf(network.agent.dial("files"))).toMatchObject({ refusal: { code: "HOST_REFUSED" } });
+    await expect.poll(() => network.policyRecord()).toContain("host policy.refused REPLAYED");
   });
 
-  test("an envelope with a bit turned changes nothing", async () => {
+  test("an envelope with a bit turned changes nothing, and is on record", async () => {
     let turns = false;
     network = await dishonestWorld({
       allowsAll: true,
@@ -162,7 +191,11 @@ describe("what a router makes up", () => {
     turns = true;
     const before = network.host.policy.versions;
     network.world.policy.apply(reachRules + moreRules + noMoreFiles);
-    await expect.poll(() => network.world.log.lines.join()).toContain("policy update refused");
+    await expect.poll(() => network.policyRecord()).toContain("host policy.refused ENVELOPE_INVALID");
+    expect(network.world.router.events.find(({ kind }) => kind === "policy.refused")).toMatchObject({
+      actorId: "spiffe://sallyport.local/router/r1",
+      routerId: "spiffe://sallyport.local/router/r1",
+    });
     expect(network.host.policy.versions).toStrictEqual(before);
   });
 });
