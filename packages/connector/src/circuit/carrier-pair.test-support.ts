@@ -17,6 +17,17 @@ class MemoryCarrier extends Duplex implements CircuitCarrier {
   peer: MemoryCarrier | undefined;
   #code: number = WireCode.cancelled;
   #resume: (() => void) | undefined;
+  #heldUp: Buffer[] | undefined;
+
+  /** What arrives from now on waits, and arrives as one piece when the answer is called. */
+  holdUp(): () => void {
+    const heldUp: Buffer[] = [];
+    this.#heldUp = heldUp;
+    return () => {
+      this.#heldUp = undefined;
+      this.push(Buffer.concat(heldUp));
+    };
+  }
 
   reset(code: number): void {
     this.#code = code;
@@ -44,7 +55,10 @@ class MemoryCarrier extends Duplex implements CircuitCarrier {
   }
 
   receive(chunk: Buffer, done: () => void): void {
-    if (this.push(chunk)) setImmediate(done);
+    if (this.#heldUp !== undefined) {
+      this.#heldUp.push(chunk);
+      setImmediate(done);
+    } else if (this.push(chunk)) setImmediate(done);
     else this.#resume = done;
   }
 }

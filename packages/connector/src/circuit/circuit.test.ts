@@ -2,12 +2,15 @@ import { randomBytes } from "node:crypto";
 import { connect } from "node:tls";
 import { WireCode } from "@sallyport/frame";
 import { routerId, workloadId, type SpiffeId } from "@sallyport/identity";
+import { connectMtls } from "@sallyport/mtls";
 import { createTestAuthority } from "@sallyport/testing";
 import { beforeAll, describe, expect, test } from "vitest";
+import { bindingKey, encodeBinding } from "./binding.ts";
 import { carrierPair } from "./carrier-pair.test-support.ts";
 import { circuitWorld, readAll, type Attempt, type CircuitWorld } from "./circuit-world.test-support.ts";
 import type { Circuit } from "./circuit.ts";
 import { circuitAlpn } from "./open-circuit.ts";
+import { dataRunBytes, encodeEnd, writeDataRun } from "./record.ts";
 
 let world: CircuitWorld;
 
@@ -47,6 +50,32 @@ describe("a circuit between two allowed workloads", () => {
     expect((await readAll(dialer)).equals(answer)).toBe(true);
     expect(await Promise.all([dialer.closedBy, host.closedBy])).toStrictEqual([{ kind: "ended" }, { kind: "ended" }]);
     expect([host.bytesReceived, host.bytesSent]).toStrictEqual([300_000, 200_000]);
+  });
+
+  test("carries what a dialer says in one breath with its binding", async () => {
+    const carriers = carrierPair();
+    const accepted = world.accept(carriers.host);
+    const { socket } = await connectMtls({
+      carrier: carriers.dialer,
+      identity: world.agent,
+      trust: world.agent.bundle(),
+      alpn: circuitAlpn,
+      expect: () => true,
+    });
+    const letGo = carriers.host.holdUp();
+    const belief = { service: "files", nonce: Buffer.alloc(16, 7), sliceVersion: 1 };
+    socket.write(encodeBinding(bindingKey(socket), "dialer", belief));
+    for (const word of ["one", "two"]) {
+      const run = Buffer.alloc(dataRunBytes(word.length));
+      writeDataRun(run, [Buffer.from(word)], 0, word.length);
+      socket.write(run);
+    }
+    await new Promise((resolve) => socket.write(encodeEnd(6), resolve));
+    letGo();
+    const host = await accepted;
+    host.end();
+    expect(Buffer.concat(await host.toArray()).toString()).toBe("onetwo");
+    expect(await host.closedBy).toStrictEqual({ kind: "ended" });
   });
 
   test("holds a writer up whose reader does not read", async () => {

@@ -43,6 +43,8 @@ async function readBinding(socket: TLSSocket, signal: AbortSignal): Promise<Firs
     if (length > maxBindingBytes) {
       reject(new ConnectorError({ code: "BINDING_MISMATCH", message: "The circuit did not begin with a binding." }));
     } else if (held.length >= 4 + length) {
+      // Paused at once: what comes now waits for the circuit's own reader. Several records can arrive within one turn.
+      socket.pause();
       resolve({ message: held.subarray(4, 4 + length), rest: held.subarray(4 + length) });
     }
   };
@@ -56,7 +58,6 @@ async function readBinding(socket: TLSSocket, signal: AbortSignal): Promise<Firs
   try {
     return await promise;
   } finally {
-    // Paused: what comes now waits for the circuit's own reader.
     socket.pause().off("data", onData).off("error", onGone).off("end", onEnd).off("close", onEnd);
     signal.removeEventListener("abort", onAbort);
   }
