@@ -10,7 +10,14 @@ import {
   sealEnvelope,
   SLICE_TYPE,
 } from "@sallyport/policy-engine";
-import { Head, type DenyList, type PolicyDocument, type SignedEnvelope, type Slice } from "@sallyport/proto/policy";
+import {
+  Head,
+  Service,
+  type DenyList,
+  type PolicyDocument,
+  type SignedEnvelope,
+  type Slice,
+} from "@sallyport/proto/policy";
 import type { TestAuthority } from "@sallyport/testing";
 
 export interface PolicyEnvelope {
@@ -120,6 +127,6 @@ function documentOf(cedar: string, protocol: string): PolicyDocument {
   return {
     cedarFiles: { "main.cedar": cedar },
     workloads: ["agent", "host", "stranger", "rival", "annex"].map((name) => ({ name, roles: [] })),
-    services: ["files", "shell"].map((name) => ({ name, protocol, description: "" })),
+    services: ["files", "shell"].map((name) => Service.create({ name, protocol })),
   };
 }

@@ -1,5 +1,5 @@
 import { isName } from "@sallyport/identity";
-import { PolicyDocument, type Service, type Workload } from "@sallyport/proto/policy";
+import { PolicyDocument, Stickiness, type Service, type Workload } from "@sallyport/proto/policy";
 import {
   MAX_CEDAR_FILE_BYTES,
   MAX_CEDAR_FILES,
@@ -13,6 +13,11 @@ import { PolicyError } from "./policy-error.ts";
 
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,122}\.cedar$/;
 const PROTOCOLS: readonly string[] = ["mcp", "tcp"];
+const STICKINESSES: readonly Stickiness[] = [
+  Stickiness.STICKINESS_UNSPECIFIED,
+  Stickiness.STICKINESS_NONE,
+  Stickiness.STICKINESS_DIALER,
+];
 
 /**
  * Sizes, names and duplicates: everything about a document that needs no Cedar.
@@ -59,6 +64,8 @@ function checkService(service: Service, index: number): void {
       `${field}.protocol`,
       `service ${service.name} has the protocol ${JSON.stringify(service.protocol)}; it must be mcp or tcp`,
     );
+  if (!STICKINESSES.includes(service.stickiness))
+    invalid(`${field}.stickiness`, `service ${service.name} has a stickiness that this version does not know`);
   limit(`${field}.description (characters)`, service.description.length, MAX_DESCRIPTION_CHARACTERS);
 }
 

@@ -1,4 +1,4 @@
-import { Slice, type PolicyDocument } from "@sallyport/proto/policy";
+import { Service, Slice, Stickiness, type PolicyDocument } from "@sallyport/proto/policy";
 import { describe, expect, it } from "vitest";
 import { compilePolicy, encodeSlice, type CompiledPolicy } from "./compile-policy.ts";
 import { PolicyError } from "./policy-error.ts";
@@ -84,13 +84,18 @@ describe("a document with a fault", () => {
     ],
     [
       "a built-in service",
-      { services: [{ name: "sallyport.policy", protocol: "tcp", description: "" }] },
+      { services: [Service.create({ name: "sallyport.policy", protocol: "tcp" })] },
       { code: "POLICY_INVALID", field: "services.0.name" },
     ],
     [
       "a protocol",
-      { services: [{ name: "a", protocol: "udp", description: "" }] },
+      { services: [Service.create({ name: "a", protocol: "udp" })] },
       { code: "POLICY_INVALID", field: "services.0.protocol" },
+    ],
+    [
+      "a stickiness of a later version",
+      { services: [Service.fromJSON({ name: "a", protocol: "tcp", stickiness: 9 })] },
+      { code: "POLICY_INVALID", field: "services.0.stickiness" },
     ],
     ["a file's name", { cedarFiles: { "../up.cedar": "" } }, { code: "POLICY_INVALID", field: "cedar_files" }],
     ["too large a file", { cedarFiles: { "a.cedar": " ".repeat(65_537) } }, { code: "LIMIT_EXCEEDED" }],
@@ -226,6 +231,19 @@ describe("a slice", () => {
     ];
     expect(bytes({ cedarFiles: { "1.cedar": one, "2.cedar": two }, workloads })).toBe(
       bytes({ cedarFiles: { "2.cedar": two, "1.cedar": one }, workloads: turned }),
+    );
+  });
+});
+
+describe("stickiness", () => {
+  it("is in the slice where a dialer is to stay with a host, and changes nothing where it is said to be none", () => {
+    const compiledWith = (stickiness: Stickiness): Slice | undefined => {
+      const services = [Service.create({ name: "tools", protocol: "mcp", stickiness })];
+      return compile(REACH_RULES, { services }).slices.get("tools");
+    };
+    expect(compiledWith(Stickiness.STICKINESS_DIALER)?.stickiness).toBe(Stickiness.STICKINESS_DIALER);
+    expect(compiledWith(Stickiness.STICKINESS_NONE)?.stickiness).toBe(
+      compiledWith(Stickiness.STICKINESS_UNSPECIFIED)?.stickiness,
     );
   });
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { Slice, type PolicyDocument, type Service } from "@sallyport/proto/policy";
+import { Slice, Stickiness, type PolicyDocument, type Service } from "@sallyport/proto/policy";
 import { byName } from "./by-name.ts";
 import { checkDocument } from "./check-document.ts";
 import { MAX_PAYLOAD_BYTES } from "./limits.ts";
@@ -63,6 +63,9 @@ function sliceOf(service: Service, rules: readonly Rule[], reach: ServiceReach, 
     workloads: [...reach.workloads],
     needsDenyList: previous.denyListVersion,
     salt: randomBytes(SALT_BYTES),
+    // What is not said and what is said to be none are one, so that they have the same bytes.
+    stickiness:
+      service.stickiness === Stickiness.STICKINESS_DIALER ? service.stickiness : Stickiness.STICKINESS_UNSPECIFIED,
   };
   const size = encodeSlice(slice).length;
   if (size > MAX_PAYLOAD_BYTES) {

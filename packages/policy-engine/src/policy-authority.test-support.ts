@@ -1,6 +1,7 @@
 import { serviceId, workloadId, type Svid } from "@sallyport/identity";
 import {
   Head,
+  Service,
   type DenyEntry,
   type DenyList,
   type PolicyDocument,
@@ -102,8 +103,8 @@ export function documentOf(cedar: string): PolicyDocument {
       { name: "host", roles: [] },
     ],
     services: [
-      { name: "tools", protocol: "mcp", description: "" },
-      { name: "secrets", protocol: "mcp", description: "" },
+      Service.create({ name: "tools", protocol: "mcp" }),
+      Service.create({ name: "secrets", protocol: "mcp" }),
     ],
   };
 }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { Stickiness } from "@sallyport/proto/policy";
 import { compilePolicy } from "./compile-policy.ts";
 import { PolicyAuthority, workload } from "./policy-authority.test-support.ts";
 import { readPolicyFolder } from "./policy-folder.ts";
@@ -30,7 +31,7 @@ describe("readPolicyFolder", () => {
     expect(await readPolicyFolder(folder)).toEqual({
       cedarFiles: { "one.cedar": "// one", "deep/two.cedar": "// two" },
       workloads: [{ name: "a", roles: ["r"] }],
-      services: [{ name: "s", protocol: "tcp", description: "" }],
+      services: [{ name: "s", protocol: "tcp", description: "", stickiness: Stickiness.STICKINESS_NONE }],
     });
   });
 
@@ -52,10 +53,25 @@ describe("readPolicyFolder", () => {
       { "policy.json": '{"workloads":[{"name":"a","roles":[1]}]}', "a.cedar": "" },
       /workloads.0.roles.0 must be a string/,
     ],
+    [
+      "a stickiness that nobody knows",
+      { "policy.json": '{"services":[{"name":"s","protocol":"tcp","stickiness":"source"}]}', "a.cedar": "" },
+      /services.0.stickiness is "source"; it must be none or dialer/,
+    ],
     ["text that is not UTF-8", { "policy.json": "{}", "a.cedar": Uint8Array.of(0xff, 0xfe) }, /a.cedar is not UTF-8/],
   ])("refuses a folder with %s and says where", async (_what, files, message) => {
     await expect(readPolicyFolder(await folderOf(files))).rejects.toThrow(message);
   });
+});
+
+it("reads which services a dialer is to stay with", async () => {
+  const services = ["none", "dialer"].map((stickiness) => ({ name: stickiness, protocol: "tcp", stickiness }));
+  const folder = await folderOf({ "policy.json": JSON.stringify({ services }), "a.cedar": "" });
+  const read = await readPolicyFolder(folder);
+  expect(read.services.map(({ stickiness }) => stickiness)).toEqual([
+    Stickiness.STICKINESS_NONE,
+    Stickiness.STICKINESS_DIALER,
+  ]);
 });
 
 describe("the policy of the first minute", () => {

@@ -1,10 +1,15 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import type { PolicyDocument, Service, Workload } from "@sallyport/proto/policy";
+import { Stickiness, type PolicyDocument, type Service, type Workload } from "@sallyport/proto/policy";
 import { MAX_CEDAR_FILE_BYTES, MAX_CEDAR_FILES, MAX_PAYLOAD_BYTES } from "./limits.ts";
 import { PolicyError } from "./policy-error.ts";
 
 const NAMES_FILE = "policy.json";
+
+const stickinessByWord: ReadonlyMap<string, Stickiness> = new Map([
+  ["none", Stickiness.STICKINESS_NONE],
+  ["dialer", Stickiness.STICKINESS_DIALER],
+]);
 
 /**
  * Reads policy as code: every `*.cedar` file below `folder`, and `policy.json` with the workloads and services that they speak of.
@@ -27,8 +32,14 @@ function workload(value: unknown, index: number): Workload {
 }
 
 function service(value: unknown, index: number): Service {
-  const shape = new Shape(value, `services.${index}`, ["name", "protocol", "description"]);
-  return { name: shape.text("name"), protocol: shape.text("protocol"), description: shape.text("description", "") };
+  const shape = new Shape(value, `services.${index}`, ["name", "protocol", "description", "stickiness"]);
+  const stickiness = shape.oneOf("stickiness", stickinessByWord, "none");
+  return {
+    name: shape.text("name"),
+    protocol: shape.text("protocol"),
+    description: shape.text("description", ""),
+    stickiness,
+  };
 }
 
 async function cedarFileNames(folder: string): Promise<string[]> {
@@ -87,6 +98,17 @@ class Shape {
     const value = this.#members.get(key) ?? absent;
     if (typeof value !== "string") throw invalid(`${this.#where}.${key} must be a string`, `${this.#where}.${key}`);
     return value;
+  }
+
+  /** What a word stands for. */
+  oneOf<T>(key: string, words: ReadonlyMap<string, T>, absent: string): T {
+    const word = this.text(key, absent);
+    const meant = words.get(word);
+    if (meant === undefined) {
+      const known = [...words.keys()].join(" or ");
+      throw invalid(`${this.#where}.${key} is ${JSON.stringify(word)}; it must be ${known}`, `${this.#where}.${key}`);
+    }
+    return meant;
   }
 
   texts(key: string): string[] {

@@ -1,6 +1,6 @@
 import { v7 as uuidV7 } from "uuid";
 import type { TrustBundle } from "@sallyport/identity";
-import type { DenyEntry, SignedEnvelope } from "@sallyport/proto/policy";
+import { Stickiness, type DenyEntry, type SignedEnvelope } from "@sallyport/proto/policy";
 import { denial, type Decision, type DecisionCode, type Principal, type Verdict } from "./decision.ts";
 import { DENY_LIST_TYPE, HEAD_TYPE, openEnvelope, SLICE_TYPE, type OpenedEnvelope } from "./envelope.ts";
 import { isChange, type PolicyChange } from "./policy-change.ts";
@@ -110,6 +110,12 @@ export class PolicyState {
   protocolOf(service: string): string | undefined {
     const found = this.#snapshot.slice(service);
     return found.kind === "found" ? found.slice.slice.protocol : undefined;
+  }
+
+  /** Whether a dialer's dials of the service are to go to the same host. False while its slice is not here. */
+  sticksToHost(service: string): boolean {
+    const found = this.#snapshot.slice(service);
+    return found.kind === "found" && found.slice.slice.stickiness === Stickiness.STICKINESS_DIALER;
   }
 
   /** Calls back after each envelope that changed something. The answer ends the subscription. */

@@ -8,7 +8,7 @@ import {
   SLICE_TYPE,
   type Principal,
 } from "@sallyport/policy-engine";
-import { Head, SignedEnvelope, Slice, type PolicyDocument } from "@sallyport/proto/policy";
+import { Head, Service, SignedEnvelope, Slice, type PolicyDocument } from "@sallyport/proto/policy";
 import { RpcError } from "@sallyport/service";
 import { createTestAuthority, natsServer, type TestAuthority, type TestNatsServer } from "@sallyport/testing";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -23,7 +23,7 @@ const DOCUMENT: PolicyDocument = {
     { name: "agent", roles: ["reader"] },
     { name: "host", roles: [] },
   ],
-  services: [{ name: "tools", protocol: "mcp", description: "" }],
+  services: [Service.create({ name: "tools", protocol: "mcp" })],
 };
 
 let authority: TestAuthority;
@@ -97,7 +97,7 @@ describe("ApplyPolicy", () => {
 
   it("keeps version and bytes of what did not change, and takes away what is gone", async () => {
     await using replica = await startReplica(authority, nats.url);
-    const two = { ...DOCUMENT, services: [...DOCUMENT.services, { name: "other", protocol: "tcp", description: "" }] };
+    const two = { ...DOCUMENT, services: [...DOCUMENT.services, Service.create({ name: "other", protocol: "tcp" })] };
     await replica.admin.applyPolicy({ document: two, expectedVersion: 0, dryRun: false });
     await replica.admin.applyPolicy({ document: two, expectedVersion: 0, dryRun: false });
     expect((await replica.admin.getPolicy({})).version).toBe(1);
@@ -125,12 +125,12 @@ describe("ApplyPolicy", () => {
     await using one = await startReplica(authority, nats.url, "1");
     await one.admin.applyPolicy({ document: DOCUMENT, expectedVersion: 0, dryRun: false });
     const first = await sliceOf(one, "tools");
-    const two = { ...DOCUMENT, services: [...DOCUMENT.services, { name: "other", protocol: "tcp", description: "" }] };
+    const two = { ...DOCUMENT, services: [...DOCUMENT.services, Service.create({ name: "other", protocol: "tcp" })] };
     await using other = await startReplica(authority, nats.url, "2");
     await other.admin.applyPolicy({ document: two, expectedVersion: 0, dryRun: false });
     expect(await sliceOf(other, "tools")).toEqual(first);
     expect((await sliceOf(other, "other")).salt).not.toEqual(first.salt);
-    const asTcp = { ...DOCUMENT, services: [{ name: "tools", protocol: "tcp", description: "" }] };
+    const asTcp = { ...DOCUMENT, services: [Service.create({ name: "tools", protocol: "tcp" })] };
     await other.admin.applyPolicy({ document: asTcp, expectedVersion: 0, dryRun: false });
     const changed = await sliceOf(other, "tools");
     expect(changed.version).toBe(3);
@@ -328,7 +328,7 @@ describe("the policy service", () => {
 });
 
 function renamed(description: string): PolicyDocument {
-  return { ...DOCUMENT, services: [{ name: "tools", protocol: "mcp", description }] };
+  return { ...DOCUMENT, services: [Service.create({ name: "tools", protocol: "mcp", description })] };
 }
 
 function workload(name: string, serial = "00"): Principal {

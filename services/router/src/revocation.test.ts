@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { Service } from "@sallyport/proto/policy";
 import { HostAnnounce } from "@sallyport/proto/tunnel";
 import { FrameType, WireCode } from "@sallyport/frame";
 import type { TunnelStream } from "@sallyport/tunnel";
@@ -111,7 +112,7 @@ test("a change of policy that does not matter for a circuit leaves it alone", as
   network.apply(
     network.author.publish({
       ...reachPolicy,
-      services: [...reachPolicy.services, { name: "new", protocol: "tcp", description: "" }],
+      services: [...reachPolicy.services, Service.create({ name: "new", protocol: "tcp" })],
     }),
   );
   network.apply(network.author.deny({ $case: "name", value: "other" }));

@@ -79,7 +79,7 @@ export class Dialing implements DialObserver {
       decision,
       told: decision,
       dialer: origin,
-      candidates: hosts.candidates(service),
+      candidates: hosts.candidates(service, policy.sticksToHost(service) ? tunnel.party.identity.id.uri : null),
       otherwise: noneOf(service, hosts.of(service)),
     });
   }

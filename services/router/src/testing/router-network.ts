@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { EventInput } from "@sallyport/audit-log";
 import { routerId, workloadId, type RotatingSvid, type SpiffeId } from "@sallyport/identity";
 import { connectMtls } from "@sallyport/mtls";
-import type { PolicyDocument, SignedEnvelope } from "@sallyport/proto/policy";
+import { Service, type PolicyDocument, type SignedEnvelope } from "@sallyport/proto/policy";
 import { type HostResult, type StreamAccept, HostAnnounce, StreamOpen } from "@sallyport/proto/tunnel";
 import { createTestAuthority, type TestAuthority } from "@sallyport/testing";
 import { Tunnel, type IncomingStream, type OpenResult, type TunnelOptions, type TunnelStream } from "@sallyport/tunnel";
@@ -28,7 +28,14 @@ export interface TestHost extends TestWorkload {
 export interface RouterNetworkOptions extends Partial<
   Pick<
     RouterOptions,
-    "limits" | "enrollAddress" | "enrollmentAddress" | "publishBlock" | "linkListen" | "reusePort" | "listen"
+    | "limits"
+    | "enrollAddress"
+    | "enrollmentAddress"
+    | "publishBlock"
+    | "linkListen"
+    | "reusePort"
+    | "listen"
+    | "loopDelayMs"
   >
 > {
   readonly now?: () => number;
@@ -193,7 +200,7 @@ export const reachPolicy: PolicyDocument = {
 `,
   },
   workloads: ["agent", "shelf", "other"].map((name) => ({ name, roles: [] })),
-  services: ["files", "vault", "secret"].map((name) => ({ name, protocol: "tcp", description: "" })),
+  services: ["files", "vault", "secret"].map((name) => Service.create({ name, protocol: "tcp" })),
 };
 
 /** Things that arrive one by one, each awaited by its place. */

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { AuditEmitter } from "@sallyport/audit-log";
 import { pemOf, routerId, workloadId } from "@sallyport/identity";
+import { Service } from "@sallyport/proto/policy";
 import { createTestAuthority, serveWorker, type RouterWorkerApi, type TestAuthority } from "@sallyport/testing";
 import { tuneHeapForBuffers } from "@sallyport/tunnel";
 import { Router } from "../router.ts";
@@ -39,7 +40,7 @@ const api: RouterWorkerApi = {
     const published = author.publish({
       cedarFiles: { "main.cedar": cedar },
       workloads: workloads.map((name) => ({ name, roles: [] })),
-      services: services.map((name) => ({ name, protocol: "tcp", description: "" })),
+      services: services.map((name) => Service.create({ name, protocol: "tcp" })),
     });
     for (const envelope of published) mirror.apply(envelope);
     started.authority = authority;

@@ -1,6 +1,6 @@
 import { FrameType, encodeFrame } from "@sallyport/frame";
 import { connectMtls } from "@sallyport/mtls";
-import type { PolicyDocument } from "@sallyport/proto/policy";
+import { Service, type PolicyDocument } from "@sallyport/proto/policy";
 import { Control, HostAnnounce } from "@sallyport/proto/tunnel";
 import { ScriptedPeer } from "@sallyport/tunnel/testing";
 import { type RouterNetwork, emptyAccept, reachPolicy, type TestHost } from "./router-network.ts";
@@ -9,7 +9,7 @@ import { type RouterNetwork, emptyAccept, reachPolicy, type TestHost } from "./r
 export const openPolicy: PolicyDocument = {
   ...reachPolicy,
   cedarFiles: { "main.cedar": `@id("all") permit (principal, action, resource);` },
-  services: ["accepted", "unanswered", "scripted"].map((name) => ({ name, protocol: "tcp", description: "" })),
+  services: ["accepted", "unanswered", "scripted"].map((name) => Service.create({ name, protocol: "tcp" })),
 };
 
 /** A workload that accepts every stream of service `accepted` and leaves others unanswered. */
