@@ -83,7 +83,8 @@ export class ScriptedRouter implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly #watchers = new Set<() => void>();
   #circuits = 0;
-  #admits = true;
+  /** Else whoever comes is told to try another router. */
+  admits = true;
   /** Tunnels that were ever open. */
   tunnelsSeen = 0;
   /** Handshakes of whoever left before the hello. */
@@ -135,7 +136,7 @@ export class ScriptedRouter implements AsyncDisposable {
 
   /** Admits nobody, takes nothing new, and lets what runs go on. */
   drain(): void {
-    this.#admits = false;
+    this.admits = false;
     for (const { tunnel } of this.#attached) tunnel.drain();
   }
 
@@ -165,9 +166,9 @@ export class ScriptedRouter implements AsyncDisposable {
     socket.once("close", () => this.#sockets.delete(socket));
     const { socket: carrier, peer } = await this.#mtls.accept(socket);
     if (peer === null) return;
-    if (this.#script.turnsAway === true || !this.#admits) {
+    if (this.#script.turnsAway === true || !this.admits) {
       carrier.on("error", () => undefined);
-      carrier.end(encodeGoaway(this.#admits ? WireCode.revoked : WireCode.unavailable));
+      carrier.end(encodeGoaway(this.admits ? WireCode.revoked : WireCode.unavailable));
       return;
     }
     const hosts = new Set<string>();

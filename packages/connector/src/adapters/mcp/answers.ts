@@ -1,4 +1,5 @@
 import type { Decision } from "@sallyport/policy-engine";
+import type { ConnectorError } from "../../errors.ts";
 import type { RpcId } from "./message.ts";
 
 /** JSON-RPC 2.0, section 5.1. */
@@ -21,6 +22,19 @@ export const decisionKey = "sallyport.dev/decision";
 
 export function errorLine(id: RpcId | null, code: number, message: string, data?: unknown): Buffer {
   return line({ jsonrpc: "2.0", id, error: { code, message, ...(data === undefined ? {} : { data }) } });
+}
+
+/** The answer to a request that no circuit took. */
+export function refusalLine(id: RpcId, error: ConnectorError): Buffer {
+  const { refusal } = error;
+  const code = refusal === undefined ? sallyportCode.unreachable : sallyportCode.refused;
+  const { decisionId = "", ruleIds = [] } = refusal ?? {};
+  const remedy = error.remedy === undefined ? "" : ` ${error.remedy}`;
+  return errorLine(id, code, `Sallyport: ${error.message}${remedy}`, {
+    code: refusal?.code ?? error.code,
+    decisionId,
+    ruleIds,
+  });
 }
 
 /**

@@ -1,10 +1,9 @@
-import { PassThrough } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Connector } from "../../connector/connector.ts";
 import { connectorWorld, type ConnectorWorld } from "../../connector/connector-world.test-support.ts";
+import { ClientPipes } from "./client-pipes.test-support.ts";
 import { dialStdio, type DialStdioEnd } from "./dial-stdio.ts";
 import { hostMcp, type McpHosting } from "./host-mcp.ts";
-import { LineSplitter } from "./line-splitter.ts";
 import { everythingServer, toolRules } from "./mcp-world.test-support.ts";
 
 let world: ConnectorWorld;
@@ -14,34 +13,6 @@ afterEach(async () => {
   for (const owner of owned.splice(0).toReversed()) await owner[Symbol.asyncDispose]();
   await world[Symbol.asyncDispose]();
 });
-
-/** An MCP client's end of the pipes of `sallyport mcp`. */
-class Pipes {
-  readonly stdin = new PassThrough();
-  readonly stdout = new PassThrough();
-  readonly #lines: string[] = [];
-  readonly #wake = new Set<() => void>();
-
-  constructor() {
-    const splitter = new LineSplitter((line) => {
-      this.#lines.push(line.toString());
-      for (const wake of this.#wake) wake();
-    });
-    this.stdout.on("data", (chunk: Buffer) => splitter.push(chunk));
-  }
-
-  send(message: object): void {
-    this.stdin.write(`${JSON.stringify(message)}\n`);
-  }
-
-  async answer(id: number): Promise<unknown> {
-    for (;;) {
-      const found = this.#lines.map((line): { id?: unknown } => JSON.parse(line)).find((message) => message.id === id);
-      if (found !== undefined) return found;
-      await new Promise<void>((resolve) => this.#wake.add(resolve));
-    }
-  }
-}
 
 const initialize = {
   jsonrpc: "2.0",
@@ -62,9 +33,15 @@ async function hosted(host: Connector): Promise<McpHosting> {
   return hosting;
 }
 
-function dial(connector: Connector): { readonly pipes: Pipes; readonly end: Promise<DialStdioEnd> } {
-  const pipes = new Pipes();
-  return { pipes, end: dialStdio({ connector, service: "files", stdin: pipes.stdin, stdout: pipes.stdout }) };
+function dial(
+  connector: Connector,
+  options: { readonly redialForMs?: number } = {},
+): { readonly pipes: ClientPipes; readonly end: Promise<DialStdioEnd> } {
+  const pipes = new ClientPipes();
+  return {
+    pipes,
+    end: dialStdio({ connector, service: "files", stdin: pipes.stdin, stdout: pipes.stdout, ...options }),
+  };
 }
 
 describe("sallyport mcp", () => {
@@ -73,10 +50,15 @@ describe("sallyport mcp", () => {
     const [agent, host] = [await world.connector("agent"), await world.connector("host")];
     await hosted(host);
     const { pipes, end } = dial(agent);
-    pipes.send(initialize);
+    void pipes.send(initialize);
     expect(await pipes.answer(0)).toMatchObject({ result: { serverInfo: { name: "mcp-servers/everything" } } });
-    pipes.send({ jsonrpc: "2.0", method: "notifications/initialized" });
-    pipes.send({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: { message: "hi" } } });
+    void pipes.send({ jsonrpc: "2.0", method: "notifications/initialized" });
+    void pipes.send({
+      jsonrpc: "2.0",
+      id: 1,
+      method: "tools/call",
+      params: { name: "echo", arguments: { message: "hi" } },
+    });
     expect(await pipes.answer(1)).toMatchObject({ result: { content: [{ text: "Echo: hi" }] } });
     pipes.stdin.end();
     expect(await end).toStrictEqual({ kind: "ended" });
@@ -95,7 +77,7 @@ describe("sallyport mcp", () => {
     world = await connectorWorld({ protocol: "mcp" });
     const stranger = await world.connector("stranger");
     const { pipes, end } = dial(stranger);
-    pipes.send(initialize);
+    void pipes.send(initialize);
     const refused = await end;
     expect(refused).toMatchObject({ kind: "refused", error: { code: "DIAL_REFUSED" } });
     const { decisionId } = (refused.kind === "refused" && refused.error.refusal) || { decisionId: "none" };
@@ -111,9 +93,9 @@ describe("sallyport mcp", () => {
   test("answers a client that probes for the newer revision first, and its handshake after that", async () => {
     world = await connectorWorld({ protocol: "mcp" });
     const { pipes, end } = dial(await world.connector("stranger"));
-    pipes.send({ jsonrpc: "2.0", id: 7, method: "server/discover", params: {} });
+    void pipes.send({ jsonrpc: "2.0", id: 7, method: "server/discover", params: {} });
     expect(await pipes.answer(7)).toMatchObject({ error: { code: -31_403 } });
-    pipes.send(initialize);
+    void pipes.send(initialize);
     expect(await pipes.answer(0)).toMatchObject({ error: { code: -31_403 } });
     expect((await end).kind).toBe("refused");
   });
@@ -121,7 +103,7 @@ describe("sallyport mcp", () => {
   test("tells a client whose service nobody hosts that it is so", async () => {
     world = await connectorWorld({ protocol: "mcp" });
     const { pipes, end } = dial(await world.connector("agent"));
-    pipes.send(initialize);
+    void pipes.send(initialize);
     expect(await pipes.answer(0)).toMatchObject({ error: { message: expect.stringContaining("nobody hosts files") } });
     expect((await end).kind).toBe("refused");
   });
@@ -138,9 +120,9 @@ describe("sallyport mcp", () => {
     const [agent, host] = [await world.connector("agent"), await world.connector("host")];
     await hosted(host);
     const { pipes, end } = dial(agent);
-    pipes.send(initialize);
+    void pipes.send(initialize);
     await pipes.answer(0);
-    pipes.send({
+    void pipes.send({
       jsonrpc: "2.0",
       id: 5,
       method: "tools/call",
@@ -170,8 +152,8 @@ test("a host that is closed ends its servers' processes", async () => {
     onProcess: ({ pid }) => pids.push(pid),
   });
   await hosting.hosting.ready;
-  const { pipes, end } = dial(agent);
-  pipes.send(initialize);
+  const { pipes, end } = dial(agent, { redialForMs: 300 });
+  void pipes.send(initialize);
   await pipes.answer(0);
   await hosting[Symbol.asyncDispose]();
   expect((await end).kind).toBe("cut");

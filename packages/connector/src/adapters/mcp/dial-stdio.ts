@@ -4,23 +4,25 @@
  * 1. Every request gets an answer. When the dial is refused, or the circuit is cut, that answer is a JSON-RPC error that says why and carries
  *    the decision's id, since an MCP client shows errors to its user, and exit codes to nobody.
  * 2. Bytes go through unchanged in both directions.
+ * 3. A circuit whose path broke is dialed again under the conversation (stdio-conversation.ts).
  */
 import type { Readable, Writable } from "node:stream";
-import { circuitError, circuitOutcome, type CircuitEnd } from "../../circuit/circuit-end.ts";
+import type { CircuitEnd } from "../../circuit/circuit-end.ts";
 import type { Circuit } from "../../circuit/circuit.ts";
 import type { Connector } from "../../connector/connector.ts";
-import { circuitFacts } from "../../connector/events.ts";
 import { ConnectorError } from "../../errors.ts";
-import { errorLine, sallyportCode } from "./answers.ts";
-import { DialerSession } from "./dialer-session.ts";
+import { refusalLine } from "./answers.ts";
 import { parseMessage } from "./message.ts";
 import { relayLines } from "./relay-lines.ts";
+import { StdioConversation } from "./stdio-conversation.ts";
 
 export interface DialStdioOptions {
   readonly connector: Connector;
   readonly service: string;
   readonly stdin: Readable;
   readonly stdout: Writable;
+  /** For how long a cut circuit is dialed again before the conversation ends. Default 30,000. */
+  readonly redialForMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -29,7 +31,7 @@ export type DialStdioEnd =
   | { readonly kind: "ended" }
   /** There was never a circuit. The first request was answered with the reason. */
   | { readonly kind: "refused"; readonly error: ConnectorError }
-  /** The circuit was cut while it ran. What waited was answered with the reason. */
+  /** The circuit was cut while it ran, and there is no other for the conversation. What waited was answered with the reason. */
   | { readonly kind: "cut"; readonly end: CircuitEnd; readonly error: ConnectorError };
 
 /** Until the conversation is over; `stdout` has taken everything by then. The caller exits non-zero for all but `ended`. */
@@ -43,7 +45,7 @@ export async function dialStdio(options: DialStdioOptions): Promise<DialStdioEnd
     await answerFirstRequest(stdin, stdout, error);
     return { kind: "refused", error };
   }
-  return await relay(circuit, options);
+  return await new StdioConversation(options).run(circuit);
 }
 
 /** How long a client that first asked for something else (a probe by `server/discover`) may take to come to `initialize`. */
@@ -67,57 +69,4 @@ export async function answerFirstRequest(stdin: Readable, stdout: Writable, erro
   await Promise.race([answered.promise, ended]);
   clearTimeout(grace);
   stdin.destroy();
-}
-
-async function relay(circuit: Circuit, { connector, stdin, stdout, signal }: DialStdioOptions): Promise<DialStdioEnd> {
-  const facts = circuitFacts(circuit, connector.svid, "mcp");
-  const session = new DialerSession((event) => connector.record({ ...facts, ...event }));
-  const stop = (): void => void circuit.destroy();
-  signal?.addEventListener("abort", stop, { once: true });
-  void relayLines({
-    source: stdin,
-    sinks: [circuit],
-    onLine: (line) => {
-      session.takeFromClient(line);
-      if (circuit.writable) circuit.write(line);
-    },
-  }).then(() => circuit.end());
-  const fromHost = relayLines({
-    source: circuit,
-    sinks: [stdout],
-    onLine: (line) => {
-      session.takeFromHost(line);
-      stdout.write(line);
-    },
-  });
-  await fromHost;
-  // The host's side is done: there is nobody left to ask.
-  circuit.end();
-  const end = await circuit.closedBy;
-  signal?.removeEventListener("abort", stop);
-  const error = circuitError(circuit.service, end);
-  const outcome = end.kind === "ended" ? "disconnected" : circuitOutcome(end);
-  for (const line of session.close(outcome, error?.message ?? "The server ended the conversation.")) stdout.write(line);
-  await flushed(stdout);
-  stdin.destroy();
-  return error === undefined || signal?.aborted === true ? { kind: "ended" } : { kind: "cut", end, error };
-}
-
-function refusalLine(id: string | number, error: ConnectorError): Buffer {
-  const { refusal } = error;
-  const code = refusal === undefined ? sallyportCode.unreachable : sallyportCode.refused;
-  const { decisionId = "", ruleIds = [] } = refusal ?? {};
-  const remedy = error.remedy === undefined ? "" : ` ${error.remedy}`;
-  return errorLine(id, code, `Sallyport: ${error.message}${remedy}`, {
-    code: refusal?.code ?? error.code,
-    decisionId,
-    ruleIds,
-  });
-}
-
-function flushed(stdout: Writable): Promise<void> {
-  return new Promise((resolve) => {
-    if (!stdout.writable) resolve();
-    else stdout.write("", () => resolve());
-  });
 }

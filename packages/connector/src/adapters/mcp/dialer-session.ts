@@ -1,7 +1,7 @@
 import type { EventInput } from "@sallyport/audit-log";
 import { errorLine, sallyportCode } from "./answers.ts";
 import { callFacts, finished, finishedByAnswer, type StartedCall } from "./call-record.ts";
-import { idKey, parseMessage, type RpcId } from "./message.ts";
+import { idKey, type Message, type RpcId } from "./message.ts";
 import { isObject } from "./strict-json.ts";
 
 interface Waiting {
@@ -10,19 +10,24 @@ interface Waiting {
 }
 
 /**
- * The dialing side's view of an MCP conversation. It changes no byte and judges nothing: it remembers what waits for an answer, so that
+ * The dialing side's view of an MCP conversation over one circuit. It changes no byte and judges nothing: it remembers what waits for an answer, so that
  * a cut is answered instead of hanging, and puts its own account of each call on record beside the host's.
  */
 export class DialerSession {
   readonly #record: (event: EventInput) => void;
   readonly #waiting = new Map<string, Waiting>();
+  #answered = 0;
 
   constructor(record: (event: EventInput) => void) {
     this.#record = record;
   }
 
-  takeFromClient(line: Buffer): void {
-    const message = parseMessage(line);
+  /** Answers that came. */
+  get answered(): number {
+    return this.#answered;
+  }
+
+  takeFromClient(message: Message): void {
     if (message.kind !== "request") return;
     const { id, method, params, json } = message;
     const { name, arguments: args } = params;
@@ -34,22 +39,31 @@ export class DialerSession {
     this.#waiting.set(idKey(id), { id, call });
   }
 
-  takeFromHost(line: Buffer): void {
-    const message = parseMessage(line);
+  takeFromHost(message: Message): void {
     if (message.kind !== "response") return;
+    this.#answered += 1;
     const key = idKey(message.id);
     const call = this.#waiting.get(key)?.call;
     this.#waiting.delete(key);
     if (call !== undefined) this.#record(finishedByAnswer(call, message.outcome, message.json));
   }
 
-  /** The conversation is over: the lines that answer what is still waiting. */
-  close(outcome: string, reason: string): readonly Buffer[] {
+  /** Somebody else answers this request. */
+  forget(key: string): void {
+    this.#waiting.delete(key);
+  }
+
+  /**
+   * The circuit is over: the lines that answer what is still waiting. All of it was sent, and may have been done or not: whoever repeats it
+   * must know.
+   */
+  close(outcome: string, code: string, reason: string): readonly Buffer[] {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     return waiting.map(({ id, call }) => {
       if (call !== undefined) this.#record(finished(call, outcome));
-      return errorLine(id, sallyportCode.unreachable, reason);
+      const message = `Sallyport: ${reason} Whether the request took effect is unknown; it was not repeated.`;
+      return errorLine(id, sallyportCode.unreachable, message, { code, outcome: "unknown" });
     });
   }
 }
