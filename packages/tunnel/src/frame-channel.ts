@@ -151,6 +151,11 @@ export class FrameChannel {
     return this.#outbound.dropStream(streamId);
   }
 
+  /** DATA payload of a stream that waits in the queue. The look costs time in proportion to the queue. */
+  queuedPayloadBytes(streamId: number): number {
+    return this.#outbound.payloadBytesOf(streamId);
+  }
+
   /** Stops reading. The peer's pings stay unanswered meanwhile: longer than a moment ends the tunnel at the peer's side. */
   pause(): void {
     this.#carrier.pause();

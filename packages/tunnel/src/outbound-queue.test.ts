@@ -57,7 +57,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 4 }).map((streamId) => ({ kind: "drop", streamId }) as const) },
 );
 
-test("whatever is pushed, packed, taken and dropped, the frames that leave are those of a plain list", () => {
+test("whatever is pushed, packed, taken and dropped, what waits of a stream and the frames that leave are those of a plain list", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const queue = new OutboundQueue();
@@ -82,6 +82,11 @@ test("whatever is pushed, packed, taken and dropped, the frames that leave are t
               ![FrameType.data, FrameType.window, FrameType.fin].some((droppable) => droppable === type),
           );
         }
+      }
+      for (const streamId of [1, 2, 3, 4]) {
+        const data = expected.filter((sent) => sent.type === FrameType.data && sent.streamId === streamId);
+        const payloadBytes = data.reduce((sum, { payload }) => sum + payload.length / 2, 0);
+        expect(queue.payloadBytesOf(streamId)).toBe(payloadBytes);
       }
       const left = drain(queue);
       expect(framesOf(left)).toEqual(expected);

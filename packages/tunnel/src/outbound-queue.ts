@@ -79,6 +79,20 @@ export class OutboundQueue {
     return before - this.#bytes;
   }
 
+  /** DATA payload of a stream that waits here. It looks at every frame: for the rare case, not for each. */
+  payloadBytesOf(streamId: number): number {
+    let bytes = 0;
+    for (let index = this.#head; index < this.#entries.length; index += 1) {
+      const entry = this.#entries[index];
+      for (let at = 0; entry !== undefined && at < entry.length;) {
+        const payloadBytes = payloadBytesAt(entry, at);
+        if (streamIdAt(entry, at) === streamId && typeAt(entry, at) === FrameType.data) bytes += payloadBytes;
+        at += HEADER_BYTES + payloadBytes;
+      }
+    }
+    return bytes;
+  }
+
   #pack(frames: Buffer): void {
     if (this.#block !== null && this.#blockUsedBytes + frames.length <= BLOCK_BYTES) {
       this.#entries.pop();

@@ -78,6 +78,10 @@ export class Outbound {
     return this.#queue.dropStream(streamId);
   }
 
+  payloadBytesOf(streamId: number): number {
+    return this.#queue.payloadBytesOf(streamId);
+  }
+
   clear(): void {
     this.#queue.clear();
   }

@@ -295,6 +295,12 @@ function circuitEndFacts(end: CircuitEnd): Partial<EventInput> {
       const { code: errorCode, reason, decision } = end;
       return { outcome: "revoked", errorCode, reason, ...(decision === null ? {} : decisionFacts(decision)) };
     }
+    case "overgranted":
+      return {
+        outcome: "error",
+        errorCode: "OVERLOADED",
+        reason: `Too much waited for the ${end.side}, which granted more than it read.`,
+      };
     case "drained":
       return {
         outcome: "disconnected",

@@ -1,4 +1,4 @@
-import { INITIAL_WINDOW_BYTES } from "@sallyport/frame";
+import { INITIAL_WINDOW_BYTES, MAX_CREDIT_BYTES } from "@sallyport/frame";
 import type { SourceLimits } from "./public-port/source-admission.ts";
 
 /** Every bound of a router, with its reason. docs/limits.md has them with what happens beyond each; config.ts makes each an option. */
@@ -24,6 +24,8 @@ export interface RouterLimits extends SourceLimits {
   /** From the handshake to the peer's HELLO. */
   readonly helloMs: number;
   readonly maxStreamsPerTunnel: number;
+  /** What may wait for one stream, and still be sent on it: what the spec lets a receiver grant. Ours grant a sixteenth of it. */
+  readonly maxQueuedBytesPerStream: number;
   /** What may wait for one tunnel: a whole window of every stream that it can have, so that only a grant beyond the windows can overflow it. */
   readonly maxQueuedBytesPerTunnel: number;
   /** The same over all tunnels: beyond it the tunnel with most is ended. */
@@ -92,6 +94,7 @@ export const routerLimits: RouterLimits = {
   maxPassthroughBytes: 262_144,
   helloMs: 5_000,
   maxStreamsPerTunnel: 256,
+  maxQueuedBytesPerStream: MAX_CREDIT_BYTES,
   maxQueuedBytesPerTunnel: 256 * INITIAL_WINDOW_BYTES + queueSlackBytes,
   maxQueuedBytes: 536_870_912,
   opensPerSecondPerIdentity: 500,

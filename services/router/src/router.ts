@@ -223,6 +223,7 @@ export class Router implements AsyncDisposable {
       hello: this.#hello(this.#limits.maxStreamsPerTunnel),
       helloMs: this.#limits.helloMs,
       maxStreams: this.#limits.maxStreamsPerTunnel,
+      maxQueuedBytesPerStream: this.#limits.maxQueuedBytesPerStream,
       maxQueuedBytes: this.#limits.maxQueuedBytesPerTunnel,
     });
     this.switchboard.admit(tunnel);

@@ -14,6 +14,8 @@ export type CircuitEnd =
   | { readonly kind: "link-gone"; readonly side: Side; readonly routerId: string }
   /** The link to that router had no room for what waited, and this circuit had most of it. */
   | { readonly kind: "shed"; readonly wireCode: number; readonly routerId: string }
+  /** That side granted more than it read, until too much waited for this one stream. */
+  | { readonly kind: "overgranted"; readonly side: Side }
   /** Allowed no longer: by policy, by the deny-list, or by the end of a leaf's life. */
   | {
       readonly kind: "cut";
@@ -116,6 +118,8 @@ export class Circuit {
       case "shed":
       case "cut":
         return this.#resetBoth(end.wireCode);
+      case "overgranted":
+        return this.#resetBoth(WireCode.limit);
       case "drained":
         return this.#resetBoth(WireCode.drained);
       case "kicked":

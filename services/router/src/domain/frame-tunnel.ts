@@ -23,10 +23,11 @@ import type { Duplex } from "node:stream";
 import type { Leg } from "../splice/leg.ts";
 import type { Splice } from "../splice/splice.ts";
 import type { Circuit, CircuitEnd, Side } from "./circuit.ts";
+import { GrantGuard } from "./grant-guard.ts";
 import { receiveLocally, stateInvalid } from "./local-frames.ts";
 import { StreamSlots } from "./stream-slots.ts";
 import { wireCodeOf, type DecidedEnd, type TunnelEnd } from "./tunnel-end.ts";
-import type { LocalSlot, OfferedSlot, OpeningSlot, TunnelPort } from "./tunnel-port.ts";
+import type { LocalSlot, OfferedSlot, OpeningSlot, SplicedSlot, TunnelPort } from "./tunnel-port.ts";
 
 export interface FrameTunnelInit {
   readonly portId: string;
@@ -37,6 +38,7 @@ export interface FrameTunnelInit {
   readonly hello: Hello;
   readonly helloMs: number;
   readonly maxStreams: number;
+  readonly maxQueuedBytesPerStream: number;
 }
 
 type Phase =
@@ -55,6 +57,7 @@ export abstract class FrameTunnel implements FrameHandler, TunnelPort {
   readonly outlet: FrameChannel;
   readonly #maxStreams: number;
   readonly #splice: Splice;
+  readonly #grants: GrantGuard;
   readonly #slots: StreamSlots;
   readonly #untilDrained = new Set<() => void>();
   #phase: Phase;
@@ -73,6 +76,7 @@ export abstract class FrameTunnel implements FrameHandler, TunnelPort {
       timer: setTimeout(() => this.end({ kind: "no-hello" }), init.helloMs).unref(),
     };
     this.outlet = new FrameChannel(init.carrier, this, channel);
+    this.#grants = new GrantGuard(this.outlet, init.maxQueuedBytesPerStream);
     this.sendControl({ message: { $case: "hello", value: init.hello } });
   }
 
@@ -117,7 +121,10 @@ export abstract class FrameTunnel implements FrameHandler, TunnelPort {
     const slot = this.#slots.get(streamId);
     if (slot !== undefined && slot.kind === "spliced") {
       const relayed = this.#splice.relay(slot.leg, type, chunk, start, end);
-      if (relayed === "open") return;
+      if (relayed === "open") {
+        if (type === FrameType.window) this.#onGrant(slot, u32At(chunk, start + HEADER_BYTES));
+        return;
+      }
       if (relayed === "ended") return slot.circuit.end({ kind: "ended" });
       return slot.circuit.end({
         kind: "reset",
@@ -243,6 +250,10 @@ export abstract class FrameTunnel implements FrameHandler, TunnelPort {
   #onGoaway(): void {
     this.#drains = true;
     this.peerDrains();
+  }
+
+  #onGrant({ leg, circuit }: SplicedSlot, bytes: number): void {
+    if (this.#grants.isTooMuch(leg, bytes)) circuit.end({ kind: "overgranted", side: circuit.sideOf(leg) });
   }
 
   #onOpen(streamId: number, payload: Buffer): void {

@@ -24,10 +24,18 @@ export interface LinkOwner {
 
 export type LinkLimits = Pick<
   RouterLimits,
-  "helloMs" | "maxStreamsPerLink" | "maxQueuedBytesPerLink" | "opensPerSecondPerLink" | "controlsPerSecondPerLink"
+  | "helloMs"
+  | "maxQueuedBytesPerStream"
+  | "maxStreamsPerLink"
+  | "maxQueuedBytesPerLink"
+  | "opensPerSecondPerLink"
+  | "controlsPerSecondPerLink"
 >;
 
-export interface LinkTunnelInit extends Omit<FrameTunnelInit, "portId" | "helloMs" | "maxStreams"> {
+export interface LinkTunnelInit extends Omit<
+  FrameTunnelInit,
+  "portId" | "helloMs" | "maxStreams" | "maxQueuedBytesPerStream"
+> {
   readonly linkId: string;
   /** `dialed`: this router's stream ids are a workload's. */
   readonly direction: "dialed" | "accepted";
@@ -56,15 +64,25 @@ export class LinkTunnel extends FrameTunnel {
   #retires = false;
 
   constructor({ linkId, direction, owner, limits, ...init }: LinkTunnelInit) {
-    const { helloMs, maxStreamsPerLink: maxStreams, opensPerSecondPerLink, controlsPerSecondPerLink } = limits;
-    super({ ...init, portId: linkId, helloMs, maxStreams }, direction === "dialed" ? "workload" : "router", {
-      maxQueuedBytes: 2 * limits.maxQueuedBytesPerLink,
-      rates: {
-        ...DEFAULT_FRAME_RATES,
-        open: { perSecond: hardOverSoft * opensPerSecondPerLink, burst: 2 * hardOverSoft * opensPerSecondPerLink },
-        control: { perSecond: controlsPerSecondPerLink, burst: 4 * controlsPerSecondPerLink },
+    const {
+      helloMs,
+      maxQueuedBytesPerStream,
+      maxStreamsPerLink: maxStreams,
+      opensPerSecondPerLink,
+      controlsPerSecondPerLink,
+    } = limits;
+    super(
+      { ...init, portId: linkId, helloMs, maxStreams, maxQueuedBytesPerStream },
+      direction === "dialed" ? "workload" : "router",
+      {
+        maxQueuedBytes: 2 * limits.maxQueuedBytesPerLink,
+        rates: {
+          ...DEFAULT_FRAME_RATES,
+          open: { perSecond: hardOverSoft * opensPerSecondPerLink, burst: 2 * hardOverSoft * opensPerSecondPerLink },
+          control: { perSecond: controlsPerSecondPerLink, burst: 4 * controlsPerSecondPerLink },
+        },
       },
-    });
+    );
     this.linkId = linkId;
     this.routerId = init.peer.identity.id.uri;
     this.direction = direction;

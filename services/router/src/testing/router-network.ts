@@ -15,6 +15,11 @@ export interface TestWorkload {
   readonly id: SpiffeId;
 }
 
+export interface TestWorkloadOptions extends Partial<TunnelOptions> {
+  /** Default: `1`. */
+  readonly instance?: string;
+}
+
 export interface TestHost extends TestWorkload {
   /** Streams as they are accepted. */
   next(): Promise<TunnelStream>;
@@ -99,8 +104,8 @@ export class RouterNetwork implements AsyncDisposable {
     return workloadId(this.authority.trustDomain, name, instance);
   }
 
-  async connect(name: string, options: Partial<TunnelOptions> = {}): Promise<TestWorkload> {
-    const id = this.workloadId(name);
+  async connect(name: string, { instance, ...options }: TestWorkloadOptions = {}): Promise<TestWorkload> {
+    const id = this.workloadId(name, instance);
     return await this.connectAs(await this.authority.source(id), options);
   }
 
@@ -118,7 +123,7 @@ export class RouterNetwork implements AsyncDisposable {
     return { tunnel, id: identity.current().identity.id };
   }
 
-  async host(name: string, services: readonly string[], options: Partial<TunnelOptions> = {}): Promise<TestHost> {
+  async host(name: string, services: readonly string[], options: TestWorkloadOptions = {}): Promise<TestHost> {
     const opens: IncomingStream[] = [];
     const results: HostResult[] = [];
     const accepted = new Arrivals<TunnelStream>();
