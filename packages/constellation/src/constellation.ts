@@ -28,6 +28,7 @@ export interface ConstellationOptions {
   readonly keys: KeyFiles;
   readonly logLevel: string;
   readonly svidTtlSeconds: number | undefined;
+  readonly linkAddresses: readonly string[] | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly onReady: (name: string) => void;
   readonly onProcessEvent: (event: ProcessEvent) => void;

@@ -1,6 +1,6 @@
 import type { KeyFiles } from "./key-files.ts";
 import type { StateLayout } from "./layout.ts";
-import { publicAddresses, type NetworkFile, type RouterEntry } from "./network-file.ts";
+import { publicAddresses, runningRouters, type NetworkFile, type RouterEntry } from "./network-file.ts";
 import { instanceOf, routerProcess, type ProcessName, type ServiceName } from "./roles.ts";
 
 /** A process to start: a service, or one of the routers. */
@@ -17,6 +17,8 @@ export interface EnvironmentInput {
   readonly layout: StateLayout;
   readonly keys: KeyFiles;
   readonly logLevel: string;
+  /** Of routers, in the order of their names. Undefined: each one's link port. */
+  readonly linkAddresses: readonly string[] | undefined;
   /** Undefined: the CA's own default. */
   readonly svidTtlSeconds: number | undefined;
 }
@@ -40,10 +42,19 @@ export function serviceEnvironment(instance: Instance, input: EnvironmentInput):
   };
 }
 
-function routerSettings(router: RouterEntry, { network }: EnvironmentInput): Readonly<Record<string, string>> {
+function routerSettings(
+  router: RouterEntry,
+  { network, linkAddresses = [] }: EnvironmentInput,
+): Readonly<Record<string, string>> {
+  const running = runningRouters(network);
+  const isShared = running.some(({ name, listen }) => name !== router.name && listen === router.listen);
+  const linkListen = loopback(router.linkPort);
   return {
     SALLYPORT_ROUTER_LISTEN: router.listen,
     SALLYPORT_PUBLIC_ADDRESS: router.publicAddress,
+    ...(isShared ? { SALLYPORT_ROUTER_REUSE_PORT: "1" } : {}),
+    SALLYPORT_LINK_LISTEN: linkListen,
+    SALLYPORT_LINK_ADDRESS: linkAddresses[Number(router.name) - 1] ?? linkListen,
     SALLYPORT_ENROLL_ADDRESS: loopback(network.ports.enroll),
     SALLYPORT_ENROLLMENT_ADDRESS: loopback(network.ports.enrollment),
   };

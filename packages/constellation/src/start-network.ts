@@ -30,6 +30,8 @@ export interface StartOptions extends RouterWishes {
   readonly logLevel?: string;
   /** Life of every certificate from now on. Default: an hour. Short for drills: what happens when all of them have expired. */
   readonly svidTtlSeconds?: number;
+  /** `host:port` under which other routers reach each router's links, in the order of their names. Default: its own link port on 127.0.0.1. */
+  readonly linkAddresses?: readonly string[];
   readonly onProgress?: (progress: Progress) => void;
   /** What happens to the processes, also later. */
   readonly onProcessEvent?: (event: ProcessEvent) => void;
@@ -84,6 +86,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
       keys: new KeyFiles(network.keyDir, network.id),
       logLevel: options.logLevel ?? "info",
       svidTtlSeconds: options.svidTtlSeconds,
+      linkAddresses: options.linkAddresses,
       env: options.env,
       onReady: progress,
       onProcessEvent: (event) => options.onProcessEvent?.(event),
