@@ -6,7 +6,15 @@ import { Sallyport } from "@sallyport/first-light";
 import { enroll, type BaseFolders } from "@sallyport/connector";
 import { startNetwork, type AdminClients, type Network, type StartOptions } from "@sallyport/constellation";
 import { Filter, type Event } from "@sallyport/proto/audit";
-import { ListCircuitsRequest, ListHostsRequest, ListTunnelsRequest } from "@sallyport/proto/router";
+import { PolicyDocument, Service } from "@sallyport/proto/policy";
+import {
+  HostHealth,
+  LinkState,
+  type Host,
+  ListCircuitsRequest,
+  ListHostsRequest,
+  ListTunnelsRequest,
+} from "@sallyport/proto/router";
 import { startWorker, type Worker } from "@sallyport/testing";
 import { launcher } from "../network/test-stage.ts";
 import { temporaryHome, type TemporaryHome } from "../network/temporary-home.ts";
@@ -16,7 +24,7 @@ import { eventually } from "./eventually.ts";
 export const echo = "echo";
 const SEARCH_LIMIT = 1_000;
 
-const policy = {
+const policy = PolicyDocument.create({
   cedarFiles: {
     "main.cedar": `
 @id("clients-dial") permit (principal in Sallyport::Role::"client", action == Sallyport::Action::"dial", resource == Sallyport::Service::"${echo}");
@@ -28,8 +36,8 @@ const policy = {
     { name: "crowd", roles: ["client"] },
     { name: "shelf", roles: ["server"] },
   ],
-  services: [{ name: echo, protocol: "tcp", description: "" }],
-};
+  services: [Service.create({ name: echo, protocol: "tcp" })],
+});
 
 export interface ConnectorOptions {
   readonly workload: "agent" | "shelf" | "crowd";
@@ -124,19 +132,32 @@ export class FaultNetwork implements AsyncDisposable {
     return new Set(circuits.map(({ circuitId }) => circuitId));
   }
 
-  /** Entries of hosts on routers' own tunnels, of those that count as up. */
-  async hostsUp(): Promise<number> {
-    const lists = await Promise.all(
-      this.admin.routers.map(({ client }) => client.listHosts(ListHostsRequest.create(), { timeoutMs: 1_000 })),
-    );
-    return lists.flatMap(({ hosts }) => hosts).length;
+  /** Hosts of `echo` on the router's own tunnels that may be up. */
+  async hostsOf(name: string): Promise<readonly Host[]> {
+    const { hosts } = await this.router(name).listHosts(ListHostsRequest.create(), { timeoutMs: 1_000 });
+    return hosts.filter(({ viaRouterId, health }) => viaRouterId === "" && health !== HostHealth.HOST_HEALTH_DOWN);
   }
 
-  /** Resolves when the router has that many hosts of `echo` on its own tunnels. */
+  /** The same over all routers. */
+  async hostsUp(): Promise<number> {
+    const lists = await Promise.all(this.admin.routers.map(({ name }) => this.hostsOf(name)));
+    return lists.flat().length;
+  }
+
+  /** Resolves when the router has that many hosts on its own tunnels. */
   async untilHosts(name: string, count: number, withinMs: number): Promise<void> {
-    await eventually(`${count} host(s) on router ${name}`, withinMs, async () => {
-      const { hosts } = await this.router(name).listHosts(ListHostsRequest.create(), { timeoutMs: 1_000 });
-      return hosts.length === count ? true : undefined;
+    await eventually(`${count} host(s) on router ${name}`, withinMs, async () =>
+      (await this.hostsOf(name)).length === count ? true : undefined,
+    );
+  }
+
+  /** Resolves when every router has a link to every other. */
+  async untilLinked(withinMs: number): Promise<void> {
+    const { routers } = this.admin;
+    await eventually("links between all routers", withinMs, async () => {
+      const lists = await Promise.all(routers.map(({ client }) => client.listLinks({}, { timeoutMs: 1_000 })));
+      const up = lists.flatMap(({ links }) => links).filter(({ state }) => state === LinkState.LINK_STATE_UP);
+      return up.length === routers.length * (routers.length - 1) ? true : undefined;
     });
   }
 
