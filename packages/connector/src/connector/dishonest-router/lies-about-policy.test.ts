@@ -125,7 +125,8 @@ describe("what a router withholds", () => {
       ...router.tellPolicy(envelopes).filter(({ kind }) => kind === "slice"),
       ...envelopes.filter(({ kind }) => kind !== "slice"),
     ];
-    network = await dishonestWorld({ allowsAll: true, tellPolicy });
+    const old = (): { readonly sliceVersion: number } => ({ sliceVersion: 1 });
+    network = await dishonestWorld({ allowsAll: true, tellPolicy, tellHost: old, tellDialer: old });
     const { dialed, taken } = await network.circuit();
     router.holdsBack = true;
     network.world.policy.apply(reachRules + moreRules + noMoreFiles);
