@@ -99,7 +99,7 @@ export class Dial {
     if (host === undefined || this.#attempts >= this.#init.limits.maxHostAttempts) return this.refuse(otherwise);
     this.#attempts += 1;
     const streamId = host.port.offer(this.#openFor(host), this.#offered(host));
-    if (streamId === null) return this.#askNext(otherwise);
+    if (streamId === null) return this.#askNext(refusal("OVERLOADED", "Too many streams towards the host."));
     const timer = setTimeout(() => this.#unanswered(), this.#init.limits.hostAnswerMs).unref();
     this.#phase = { kind: "asking", host, streamId, timer };
   }

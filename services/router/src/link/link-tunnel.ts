@@ -46,6 +46,9 @@ export interface LinkTunnelInit extends Omit<
 /** From the first OPEN beyond the rate on, the peer has this many times the rate before it is cut off: until then it is refused, which it heeds. */
 const hardOverSoft = 4;
 
+/** More than a router can take in between two looks at a link's queue: only when those fail does the link end by it. */
+const betweenLooksBytes = 134_217_728;
+
 /**
  * One router's end of a link to another. Same frames and same splice as a tunnel; many workloads' circuits share it:
  *
@@ -75,7 +78,7 @@ export class LinkTunnel extends FrameTunnel {
       { ...init, portId: linkId, helloMs, maxStreams, maxQueuedBytesPerStream },
       direction === "dialed" ? "workload" : "router",
       {
-        maxQueuedBytes: 2 * limits.maxQueuedBytesPerLink,
+        maxQueuedBytes: limits.maxQueuedBytesPerLink + betweenLooksBytes,
         rates: {
           ...DEFAULT_FRAME_RATES,
           open: { perSecond: hardOverSoft * opensPerSecondPerLink, burst: 2 * hardOverSoft * opensPerSecondPerLink },
@@ -121,12 +124,17 @@ export class LinkTunnel extends FrameTunnel {
 
   /** 2 */
   shedIfOver(): void {
-    if (this.queuedBytes > this.#limits.maxQueuedBytesPerLink) this.overflow();
+    const { maxQueuedBytesPerLink } = this.#limits;
+    if (this.queuedBytes > maxQueuedBytesPerLink) this.#shedTo(maxQueuedBytesPerLink / 2);
   }
 
-  /** Ends the circuits whose bytes wait most, until half of what waited is gone. */
+  /** All queues of the router together are too much, and this one has most of it. */
   overflow(): void {
-    const enough = this.queuedBytes / 2;
+    this.#shedTo(this.queuedBytes / 2);
+  }
+
+  /** Ends the circuits whose bytes wait most, until no more than so many wait. */
+  #shedTo(enough: number): void {
     const byUnread = this.circuits().toSorted((a, b) => this.#unreadBytes(b) - this.#unreadBytes(a));
     for (const circuit of byUnread) {
       if (this.queuedBytes <= enough) return;

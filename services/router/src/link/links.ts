@@ -56,7 +56,7 @@ export interface KnownRouter {
 type Refused = { readonly code: string; readonly reason: string; readonly wireCode: number };
 
 const backoff = { firstMs: 100, maxMs: 5_000 };
-const sweepEveryMs = 1_000;
+const sweepEveryMs = 250;
 const gatherMs = 20;
 const gatherLoadMs = 1_000;
 
@@ -91,7 +91,10 @@ export class Links implements LinkOwner, AsyncDisposable {
     this.#announcer = new HostAnnouncer({ hosts, routerEpoch, gatherMs, gatherLoadMs });
     const perSecond = limits.recordedRefusalsPerSecond;
     this.#recordable = new TokenBucket({ perSecond, burst: perSecond });
-    this.#sweep = setInterval(() => this.#forgetTheSilent(), sweepEveryMs).unref();
+    this.#sweep = setInterval(() => {
+      this.#forgetTheSilent();
+      for (const link of this.#links) link.shedIfOver();
+    }, sweepEveryMs).unref();
   }
 
   /** Every router that this one knows of. */
