@@ -23,6 +23,22 @@ test("no circuit outlives the certificate of either end", async () => {
   expect(watch.circuits).toStrictEqual([]);
 });
 
+test("each circuit ends with its own certificates, whichever was watched first", async () => {
+  const agentId = workloadId(world.authority.trustDomain, "agent", "1");
+  const ending = async (ttlMs: number): ReturnType<typeof world.authority.source> =>
+    await world.authority.source(agentId, { ttlSeconds: 60, now: new Date(Date.now() - 60_000 + ttlMs) });
+  const attempts = [await ending(2_900), await ending(1_700)].map((dialerIdentity) =>
+    world.connect({ dialerIdentity }),
+  );
+  const hosts = await Promise.all(attempts.map(async ({ dialer, host }) => (await Promise.all([dialer, host]))[1]));
+  using watch = new CircuitWatch(world.policy.state(), world.host);
+  for (const host of hosts) watch.add(host);
+  const [later, sooner] = hosts;
+  expect(await sooner?.closedBy).toStrictEqual({ kind: "expired" });
+  expect(watch.circuits).toStrictEqual([later]);
+  expect(await later?.closedBy).toStrictEqual({ kind: "expired" });
+});
+
 describe("at a change of policy", () => {
   test("a circuit that is still allowed goes on, one that is not is cut with the decision", async () => {
     const attempt = world.connect();
@@ -43,4 +59,18 @@ describe("at a change of policy", () => {
     });
     expect((await dialer.closedBy).kind).not.toBe("ended");
   });
+});
+
+// Last: a denied agent stays denied.
+test("a dialer on the deny-list is cut, and nobody else", async () => {
+  const attempts = [world.connect(), world.connect()];
+  const pairs = await Promise.all(attempts.map(({ dialer, host }) => Promise.all([dialer, host])));
+  const state = world.policy.state();
+  using watch = new CircuitWatch(state, world.host);
+  for (const [, host] of pairs) watch.add(host);
+  world.policy.deny("stranger");
+  expect(watch.circuits).toHaveLength(2);
+  world.policy.deny("agent");
+  for (const [, host] of pairs)
+    expect(await host.closedBy).toMatchObject({ kind: "revoked", decision: { code: "IDENTITY_DENIED" } });
 });
