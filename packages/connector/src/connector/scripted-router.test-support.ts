@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { duplexPair } from "node:stream";
 import { encodeGoaway, WireCode } from "@sallyport/frame";
-import { routerId } from "@sallyport/identity";
+import { identityOf, parseSpiffeId, routerId } from "@sallyport/identity";
 import { createMtlsServer, type MtlsServer, type Peer } from "@sallyport/mtls";
 import { Block, type Event, Event as EventCodec } from "@sallyport/proto/audit";
 import {
@@ -82,6 +83,8 @@ export class ScriptedRouter implements AsyncDisposable {
   readonly #attached = new Set<Attached>();
   readonly #sockets = new Set<Socket>();
   readonly #watchers = new Set<() => void>();
+  readonly #farEnds: Tunnel[] = [];
+  #link: Tunnel | undefined;
   #circuits = 0;
   /** Else whoever comes is told to try another router. */
   admits = true;
@@ -129,6 +132,14 @@ export class ScriptedRouter implements AsyncDisposable {
     return found.tunnel;
   }
 
+  /** From now on a dial that has no host here goes to `far`: over one tunnel between the two, as a link is. */
+  linkTo(far: ScriptedRouter): void {
+    const [here, there] = duplexPair();
+    this.#link = new Tunnel(here, { side: "workload", software: "scripted" });
+    const onOpen = (incoming: IncomingStream): void => void far.#onLinkDial(incoming).catch(() => undefined);
+    far.#farEnds.push(new Tunnel(there, { side: "router", software: "scripted", routerId: far.id, onOpen }));
+  }
+
   /** Services that somebody hosts just now. */
   get hosted(): ReadonlySet<string> {
     return new Set([...this.#attached].flatMap(({ hosts }) => [...hosts]));
@@ -144,6 +155,8 @@ export class ScriptedRouter implements AsyncDisposable {
   stop(): void {
     this.#server.close();
     this.crash();
+    this.#link?.abort(WireCode.none);
+    for (const link of this.#farEnds) link.abort(WireCode.none);
   }
 
   /** Cuts every connection, as a crash would. */
@@ -250,6 +263,20 @@ export class ScriptedRouter implements AsyncDisposable {
       decisionId,
       circuitId,
     });
+    await this.#offer(incoming, truth);
+  }
+
+  /** A dial over a link: decided again, by who the other router says that it is. */
+  async #onLinkDial(incoming: IncomingStream): Promise<void> {
+    const { service, dialerId, sliceVersion } = incoming.open;
+    const dialer = { identity: identityOf(parseSpiffeId(dialerId)), serial: "", issuers: [] };
+    const { decision, code, reason, decisionId } = this.#policy.decide().decideDial(dialer, service);
+    if (decision === "allow" || this.#script.allowsAll === true) await this.#offer(incoming, incoming.open);
+    else incoming.refuse({ code, message: reason, decisionId, ruleIds: [], sliceVersion });
+  }
+
+  async #offer(incoming: IncomingStream, truth: StreamOpen): Promise<void> {
+    const { service, circuitId, sliceVersion, decisionId } = truth;
     const told = { ...truth, ...this.#script.tellHost?.(truth) };
     const attached = [...this.#attached];
     const asked = this.#script.asks?.(truth);
@@ -257,13 +284,14 @@ export class ScriptedRouter implements AsyncDisposable {
       asked === undefined
         ? (attached.find(({ hosts }) => hosts.has(told.service)) ?? attached.find(({ hosts }) => hosts.has(service)))
         : attached.find((one) => nameOf(one) === asked);
-    const result = await host?.tunnel.openStream(told);
-    if (host === undefined || result === undefined || result.kind === "refused") {
+    const result = await (host?.tunnel ?? this.#link)?.openStream(told);
+    if (result === undefined || result.kind === "refused") {
       const noHost = { code: "NO_HOST", message: `nobody hosts ${service}`, decisionId, ruleIds: [], sliceVersion };
       incoming.refuse(result?.kind === "refused" ? result.refusal : noHost);
       return;
     }
-    const accept = { circuitId, sliceVersion, decisionId, hostId: host.peer.identity.id.uri };
+    const hostId = host?.peer.identity.id.uri ?? result.accept.hostId;
+    const accept = { circuitId, sliceVersion, decisionId, hostId };
     const dialer = incoming.accept({ ...accept, ...this.#script.tellDialer?.(accept) });
     const { relay = ({ dialer: one, host: other }: JoinedStreams) => splice(one, other) } = this.#script;
     relay({ open: told, dialer, host: result.stream });
