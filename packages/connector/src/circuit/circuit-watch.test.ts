@@ -63,6 +63,7 @@ describe("at a change of policy", () => {
 
 // Last: a denied agent stays denied.
 test("a dialer on the deny-list is cut, and nobody else", async () => {
+  world.policy.apply(reachRules);
   const attempts = [world.connect(), world.connect()];
   const pairs = await Promise.all(attempts.map(({ dialer, host }) => Promise.all([dialer, host])));
   const state = world.policy.state();
