@@ -421,3 +421,23 @@ test("stalledReaderMs: a caller that reads nothing of its stream holds the handl
   };
   await expect(readAll()).rejects.toMatchObject({ code: "READER_STALLED" });
 });
+
+test("maxConnections: one more is closed unread, and has its turn when one ends", async () => {
+  const listen = { host: "127.0.0.1", port: 0 };
+  const server = new GrpcServer({ identity: caSource, listen, log, maxConnections: 1 });
+  server.add(CertificateAuthorityServiceService, caMethods, caRules);
+  await using _server = server;
+  const port = await server.listen();
+  const admin = await authority.source(adminId(domain, "local"));
+  const first = channelTo(port, admin);
+  await callUnary(first, CertificateAuthorityServiceService.getStatus, {});
+  using second = channelTo(port, admin);
+  await expect(callUnary(second, CertificateAuthorityServiceService.getStatus, {})).rejects.toMatchObject({
+    code: "UNAVAILABLE",
+  });
+  first[Symbol.dispose]();
+  const answer = retry(() => callUnary(second, CertificateAuthorityServiceService.getStatus, {}), {
+    signal: AbortSignal.timeout(10_000),
+  });
+  expect(await answer).toMatchObject({ issued: 7 });
+});

@@ -119,6 +119,16 @@ test("maxServicesPerTunnel: one announcement more ends the tunnel", async () => 
   expect(host.results).toHaveLength(2);
 });
 
+test("a name of a service beyond 255 characters is refused in an OPEN, and ends the tunnel in an announcement", async () => {
+  await using network = await RouterNetwork.start();
+  const raw = await RawTunnel.connect(network, "shelf");
+  raw.open(1, "x".repeat(256));
+  expect((await raw.next(FrameType.refuse)).payload.toString()).toContain("PROTOCOL");
+  raw.announce("x".repeat(256));
+  await raw.closed();
+  expect(network.recorded("tunnel.closed")).toMatchObject([{ reason: expect.stringContaining("too long") }]);
+});
+
 test("maxTunnels: a full router turns a workload away with `unavailable`, and takes it when a tunnel ends", async () => {
   await using network = await RouterNetwork.start({ limits: { maxTunnels: 1 } });
   const first = await network.connect("agent");
