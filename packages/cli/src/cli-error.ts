@@ -9,7 +9,8 @@ export type CliErrorCode =
   | "PROFILE_MISSING"
   | "DURATION_INVALID"
   | "ADDRESS_INVALID"
-  | "CLIENT_UNKNOWN";
+  | "CLIENT_UNKNOWN"
+  | "ROUTER_UNKNOWN";
 
 /** A command that cannot do what it was asked, with what to do next. */
 export class CliError extends Error {

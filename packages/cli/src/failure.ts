@@ -52,6 +52,9 @@ const UNREACHABLE = new Set([
   "UNAVAILABLE",
   "DEADLINE_EXCEEDED",
   "POLICY_UNAVAILABLE",
+  "PROXY_AUTH_REQUIRED",
+  "PROXY_REFUSED",
+  "PROXY_UNREACHABLE",
 ]);
 const NOT_ENROLLED = new Set(["PROFILE_UNKNOWN", "PROFILE_EXPIRED", "PROFILE_MISSING", "PROFILE_INVALID"]);
 const USAGE = new Set([
@@ -63,6 +66,9 @@ const USAGE = new Set([
   "NAME_INVALID",
   "SUBJECT_INVALID",
   "TTL_OUT_OF_RANGE",
+  "DEADLINE_INVALID",
+  "REASON_TOO_LONG",
+  "LIMIT_INVALID",
 ]);
 
 function exitCodeOf(error: unknown, code: string): ExitCode {

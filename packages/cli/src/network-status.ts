@@ -6,41 +6,52 @@ import {
   ListHostsRequest,
   ListTunnelsRequest,
   type Circuit,
-  type GetStatusResponse as RouterStatus,
   type Host,
+  type Link,
   type Tunnel,
 } from "@sallyport/proto/router";
 import { failureOf, type Failure } from "./failure.ts";
+import type { On } from "./render/data-plane.ts";
+import { askRouters, type RouterAnswer } from "./router-status.ts";
+import type { NamedRouter } from "./routers.ts";
 
 /** What one service answers, or why it does not. */
 export type Answer<T> = ({ readonly ok: true } & T) | { readonly ok: false; readonly error: Failure };
 
-/** The object of `status --json`. */
-export interface NetworkStatus {
-  /** Whether every service answers. */
+/** What routers hold, each thing once: where the host's or the dialer's tunnel is. */
+export interface DataPlane {
+  readonly hosts: readonly On<Host>[];
+  readonly tunnels: readonly On<Tunnel>[];
+  readonly circuits: readonly On<Circuit>[];
+  readonly links: readonly On<Link>[];
+}
+
+/** The object of `status --json`. Of a router that does not answer nothing is known: it holds nothing here. */
+export interface NetworkStatus extends DataPlane {
+  /** Whether every service and every router answers. */
   readonly ok: boolean;
   readonly trustDomain: string;
-  readonly routerAddress: string;
+  readonly routers: readonly RouterAnswer[];
   readonly services: {
     readonly ca: Answer<CaStatus>;
     readonly enrollment: Answer<{ readonly tokens: number; readonly unused: number }>;
     readonly policy: Answer<{ readonly version: number; readonly services: number; readonly workloads: number }>;
-    readonly router: Answer<RouterStatus>;
     readonly audit: Answer<AuditStatus>;
   };
-  /** What the router holds; empty while it does not answer. */
-  readonly hosts: readonly Host[];
-  readonly tunnels: readonly Tunnel[];
-  readonly circuits: readonly Circuit[];
+}
+
+interface AskOptions {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
 }
 
 /** Asks every service at once; one that is away does not hide the others. */
 export async function readStatus(
-  { network, ca, policy, router, enrollment, audit }: AdminClients,
+  { network, ca, policy, routers, enrollment, audit }: AdminClients,
   signal: AbortSignal,
 ): Promise<NetworkStatus> {
   const options = { signal, timeoutMs: 3_000 };
-  const [caAnswer, policyAnswer, routerAnswer, listAnswer, enrollmentAnswer, auditAnswer] = await Promise.all([
+  const [caAnswer, policyAnswer, routerAnswers, held, enrollmentAnswer, auditAnswer] = await Promise.all([
     answer(ca.getStatus({}, options)),
     answer(
       policy.getPolicy({}, options).then(({ version, document }) => ({
@@ -49,14 +60,8 @@ export async function readStatus(
         workloads: document?.workloads.length ?? 0,
       })),
     ),
-    answer(router.getStatus({}, options)),
-    answer(
-      Promise.all([
-        router.listHosts(ListHostsRequest.create(), options),
-        router.listTunnels(ListTunnelsRequest.create(), options),
-        router.listCircuits(ListCircuitsRequest.create(), options),
-      ]).then(([{ hosts }, { tunnels }, { circuits }]) => ({ hosts, tunnels, circuits })),
-    ),
+    askRouters(routers, options),
+    Promise.all(routers.map((router) => answer(heldBy(router, options)))),
     answer(
       enrollment.listTokens({}, options).then(({ tokens }) => ({
         tokens: tokens.length,
@@ -67,22 +72,34 @@ export async function readStatus(
     ),
     answer(audit.getStatus({}, options)),
   ]);
-  const services = {
-    ca: caAnswer,
-    enrollment: enrollmentAnswer,
-    policy: policyAnswer,
-    router: routerAnswer,
-    audit: auditAnswer,
-  };
-  const { hosts, tunnels, circuits } = listAnswer.ok ? listAnswer : { hosts: [], tunnels: [], circuits: [] };
+  const services = { ca: caAnswer, enrollment: enrollmentAnswer, policy: policyAnswer, audit: auditAnswer };
   return {
-    ok: Object.values(services).every(({ ok }) => ok),
+    ok: [...Object.values(services), ...routerAnswers].every(({ ok }) => ok),
     trustDomain: network.trustDomain,
-    routerAddress: network.routers[0].publicAddress,
+    routers: routerAnswers,
     services,
-    hosts,
-    tunnels,
-    circuits,
+    ...joined(held.filter((own) => own.ok)),
+  };
+}
+
+async function heldBy({ name, client }: NamedRouter, options: AskOptions): Promise<DataPlane> {
+  const on = <T extends object>(items: readonly T[]): readonly On<T>[] =>
+    items.map((item) => ({ ...item, router: name }));
+  const [{ hosts }, { tunnels }, { circuits }, { links }] = await Promise.all([
+    client.listHosts(ListHostsRequest.create(), options),
+    client.listTunnels(ListTunnelsRequest.create(), options),
+    client.listCircuits(ListCircuitsRequest.create(), options),
+    client.listLinks({}, options),
+  ]);
+  return { hosts: on(hosts), tunnels: on(tunnels), circuits: on(circuits), links: on(links) };
+}
+
+function joined(held: readonly DataPlane[]): DataPlane {
+  return {
+    hosts: held.flatMap(({ hosts }) => hosts.filter(({ viaRouterId }) => viaRouterId === "")),
+    tunnels: held.flatMap(({ tunnels }) => tunnels),
+    circuits: held.flatMap(({ circuits }) => circuits.filter(({ dialerRouterId }) => dialerRouterId === "")),
+    links: held.flatMap(({ links }) => links),
   };
 }
 

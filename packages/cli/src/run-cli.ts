@@ -6,8 +6,10 @@ import { addHost } from "./commands/host.ts";
 import { addMcp } from "./commands/mcp.ts";
 import { addPolicy } from "./commands/policy.ts";
 import { addReinstate, addRevoke } from "./commands/revoke.ts";
+import { addRouter } from "./commands/router.ts";
 import { addStatus } from "./commands/status.ts";
 import { addToken } from "./commands/token.ts";
+import { addTop } from "./commands/top.ts";
 import { addUp } from "./commands/up.ts";
 import { ToldError } from "./cli-error.ts";
 import type { Context } from "./context.ts";
@@ -87,6 +89,8 @@ ${exitCodeHelp}`,
   for (const add of [
     addUp,
     addStatus,
+    addRouter,
+    addTop,
     addPolicy,
     addToken,
     addEnroll,

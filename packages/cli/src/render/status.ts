@@ -1,13 +1,17 @@
+import type { GetStatusResponse } from "@sallyport/proto/router";
+import { stateWords, type RouterAnswer } from "../router-status.ts";
 import type { Answer, NetworkStatus } from "../network-status.ts";
 import type { Colors } from "../terminal.ts";
-import { formatAge, formatBytes } from "./quantity.ts";
+import { hostJson, linkJson, linkStateWord, nameOf, seenUp, stateOf } from "./data-plane.ts";
+import { printable } from "./printable.ts";
+import { formatAge, formatBytes, formatMs } from "./quantity.ts";
 import { renderTable } from "./table.ts";
 
 /** The whole status as lines. */
 export function renderStatus(status: NetworkStatus, colors: Colors, now: number): readonly string[] {
-  const { bold, dim } = colors;
+  const addresses = new Set(status.routers.flatMap((router) => (router.ok ? [printable(router.publicAddress)] : [])));
   return [
-    `${bold(status.trustDomain)}  ${dim("router")} ${status.routerAddress}`,
+    `${colors.bold(status.trustDomain)}  ${colors.dim("routers at")} ${[...addresses].join(", ")}`,
     "",
     ...serviceLines(status, colors),
     "",
@@ -16,11 +20,16 @@ export function renderStatus(status: NetworkStatus, colors: Colors, now: number)
   ];
 }
 
-function serviceLines({ services }: NetworkStatus, colors: Colors): readonly string[] {
-  const { ca, enrollment, policy, router, audit } = services;
+/** The object of `--json`. */
+export function statusJson(status: NetworkStatus): object {
+  return { ...status, hosts: status.hosts.map(hostJson), links: status.links.map(linkJson) };
+}
+
+function serviceLines({ services, routers }: NetworkStatus, colors: Colors): readonly string[] {
+  const { ca, enrollment, policy, audit } = services;
   const line = <T>(name: string, answer: Answer<T>, facts: (value: T) => string): string => {
     if (answer.ok) return `  ${colors.green("up")}    ${name.padEnd(10)}  ${facts(answer)}`;
-    return `  ${colors.red("down")}  ${name.padEnd(10)}  ${answer.error.message}`;
+    return `  ${colors.red("down")}  ${name.padEnd(10)}  ${printable(answer.error.message)}`;
   };
   return [
     line(
@@ -35,7 +44,9 @@ function serviceLines({ services }: NetworkStatus, colors: Colors): readonly str
         ? "none in force: nobody may reach anything"
         : `version ${version}: ${count(names, "service")}, ${count(workloads, "workload")}`,
     ),
-    line("router", router, routerFacts),
+    ...routers.map((router) =>
+      line<GetStatusResponse>(`router ${router.name}`, router, (value) => routerFacts(value, routers)),
+    ),
     line("audit", audit, ({ events, blocks, pending, quarantined, engineVersion }) => {
       const waiting = pending > 0 ? `, ${pending} on their way` : "";
       const trouble = quarantined > 0 ? `, ${colors.red(`${quarantined} quarantined`)}` : "";
@@ -44,51 +55,76 @@ function serviceLines({ services }: NetworkStatus, colors: Colors): readonly str
   ];
 }
 
-function routerFacts(value: {
-  readonly notAdmittingBecause: string;
-  readonly headAgeMs: number;
-  readonly denyListVersion: number;
-  readonly busConnected: boolean;
-  readonly bytesForwarded: number;
-}): string {
-  if (value.notAdmittingBecause !== "") return `admits nobody: ${value.notAdmittingBecause}`;
+function routerFacts(value: GetStatusResponse, routers: readonly RouterAnswer[]): string {
+  const state = stateWords(value);
+  if (state !== "up") return printable(state);
   const bus = value.busConnected ? "" : "; bus away";
-  return `${formatBytes(value.bytesForwarded)} forwarded; policy confirmed ${formatAge(value.headAgeMs)} ago, deny-list version ${value.denyListVersion}${bus}`;
+  const newest = Math.max(...routers.map((router) => (router.ok ? router.headSequence : 0)));
+  const behind = newest - value.headSequence;
+  const lag = behind > 0 ? `; policy ${count(behind, "head")} behind` : "";
+  return `${formatBytes(value.bytesForwarded)} forwarded; policy confirmed ${formatAge(value.headAgeMs)} ago, deny-list version ${value.denyListVersion}${lag}${bus}`;
 }
 
-function dataPlaneLines({ services, ...lists }: NetworkStatus, colors: Colors, now: number): readonly string[] {
-  if (!services.router.ok) return [];
+function dataPlaneLines(
+  { routers, hosts, tunnels, circuits, links }: NetworkStatus,
+  colors: Colors,
+  now: number,
+): readonly string[] {
+  if (!routers.some(({ ok }) => ok)) return [];
   const since = (unixMs: number): string => formatAge(now - unixMs);
   return [
     ...section(
       "Hosts",
-      ["SERVICE", "HOSTED BY", "FOR"],
-      lists.hosts.map((host) => [host.service, nameOf(host.spiffeId), since(host.sinceUnixMs)]),
+      ["SERVICE", "HOSTED BY", "STATE", "SEEN UP", "ROUTER", "FOR"],
+      hosts.map((host) => [
+        printable(host.service),
+        nameOf(host.spiffeId),
+        stateOf(host),
+        seenUp(host, now),
+        host.router,
+        since(host.sinceUnixMs),
+      ]),
       colors,
     ),
     ...section(
       "Tunnels",
-      ["WORKLOAD", "STREAMS", "KEY EXCHANGE", "FOR"],
-      lists.tunnels.map((tunnel) => [
+      ["WORKLOAD", "STREAMS", "KEY EXCHANGE", "ROUTER", "FOR"],
+      tunnels.map((tunnel) => [
         nameOf(tunnel.spiffeId),
         String(tunnel.streams),
-        tunnel.tlsGroup,
+        printable(tunnel.tlsGroup),
+        tunnel.router,
         since(tunnel.sinceUnixMs),
       ]),
       colors,
     ),
     ...section(
       "Circuits",
-      ["SERVICE", "DIALER", "HOST", "BYTES", "FOR"],
-      lists.circuits.map((circuit) => [
-        circuit.service,
+      ["SERVICE", "DIALER", "HOST", "BYTES", "ROUTER", "FOR"],
+      circuits.map((circuit) => [
+        printable(circuit.service),
         nameOf(circuit.dialerId),
         nameOf(circuit.hostId),
         formatBytes(circuit.bytesFromDialer + circuit.bytesFromHost),
+        circuit.router,
         since(circuit.sinceUnixMs),
       ]),
       colors,
     ),
+    ...(links.length === 0
+      ? []
+      : section(
+          "Links",
+          ["FROM", "TO", "STATE", "ROUND TRIP", "FOR"],
+          links.map((link) => [
+            link.router,
+            nameOf(link.routerId),
+            linkStateWord(link.state) + (link.lastFailure === "" ? "" : `: ${printable(link.lastFailure)}`),
+            link.roundTripMs === undefined ? "-" : formatMs(link.roundTripMs),
+            since(link.sinceUnixMs),
+          ]),
+          colors,
+        )),
   ];
 }
 
@@ -104,15 +140,21 @@ function section(
 }
 
 /** What is post-quantum, by which witness, and what is not. */
-function cryptographyLines({ services: { router } }: NetworkStatus, { bold, dim }: Colors): readonly string[] {
-  if (!router.ok) return [];
-  const groups = Object.entries(router.tlsGroups).map(([group, tunnels]) => `${group} (${tunnels} so far)`);
-  const { busTlsGroup } = router;
+function cryptographyLines({ routers }: NetworkStatus, { bold, dim }: Colors): readonly string[] {
+  const answering = routers.filter((router) => router.ok);
+  if (answering.length === 0) return [];
+  const tunnels = new Map<string, number>();
+  for (const { tlsGroups } of answering)
+    for (const [group, seen] of Object.entries(tlsGroups)) tunnels.set(group, (tunnels.get(group) ?? 0) + seen);
+  const groups = [...tunnels].map(([group, seen]) => `${printable(group)} (${seen} so far)`);
+  const busGroups = [...new Set(answering.map(({ busTlsGroup }) => printable(busTlsGroup)))];
+  const isHybridOnly = busGroups.every(isHybrid);
+  const bus = busGroups.map((group) => (group === "" ? "unknown group" : group)).join(", ");
   return [
     bold("Cryptography"),
     `  tunnels   TLS 1.3, ${groups.length === 0 ? "X25519MLKEM768" : groups.join(", ")}; ${dim("hybrid post-quantum, nothing else is offered")}`,
     `  circuits  TLS 1.3 end to end, X25519MLKEM768; ${dim("the router sees ciphertext")}`,
-    `  bus       TLS, ${busTlsGroup === "" ? "unknown group" : busTlsGroup}; ${dim(isHybrid(busTlsGroup) ? "hybrid post-quantum" : busException)}`,
+    `  bus       TLS, ${bus}; ${dim(isHybridOnly ? "hybrid post-quantum" : busException)}`,
   ];
 }
 
@@ -120,11 +162,6 @@ const busException = "not post-quantum: nats-server 2.9.10 knows no hybrid group
 
 function isHybrid(group: string): boolean {
   return group.includes("MLKEM");
-}
-
-/** `agent/3f2a91c0` of `spiffe://<trust domain>/workload/agent/3f2a91c0`. */
-function nameOf(spiffeId: string): string {
-  return spiffeId.replace(/^spiffe:\/\/[^/]+\/workload\//, "");
 }
 
 function count(amount: number, what: string): string {
