@@ -35,7 +35,9 @@ test("a router that comes later hears of all hosts that are there, in more messa
   await using mesh = await RouterMesh.open();
   const one = await mesh.add({ name: "1" });
   const names = Array.from({ length: 40 }, (_, index) => `service-with-a-name-of-some-length-${index}`);
-  mesh.apply(mesh.author.publish({ ...reachPolicy, services: names.map((name) => Service.create({ name, protocol: "tcp" })) }));
+  mesh.apply(
+    mesh.author.publish({ ...reachPolicy, services: names.map((name) => Service.create({ name, protocol: "tcp" })) }),
+  );
   for (let at = 0; at < 5; at += 1) await one.host("shelf", names, { instance: String(at) });
   const two = await mesh.add({ name: "2" });
   await mesh.meet();

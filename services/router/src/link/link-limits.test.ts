@@ -88,7 +88,12 @@ test("what a link cannot carry is bounded by `maxQueuedBytesPerLink`: the circui
 test("beyond `maxHostsPerLink` the link ends", async () => {
   const { network, raw } = await withOtherRouter({ limits: { maxHostsPerLink: 2 } });
   await using _ = network;
-  raw.control(snapshot(1, ["files", "vault", "secret"].map((service) => linkHost(network, "shelf", { service }))));
+  raw.control(
+    snapshot(
+      1,
+      ["files", "vault", "secret"].map((service) => linkHost(network, "shelf", { service })),
+    ),
+  );
   expect(await goawayOf(raw)).toBe(WireCode.limit);
   expect(network.router.switchboard.hosts.list()).toEqual([]);
 });
@@ -106,9 +111,9 @@ test("a router that nobody has heard of for `forgetRouterAfterMs` is dialed no m
   const { links } = network.router;
   const absent = { routerId: "spiffe://sallyport.local/router/9", epoch: 1, linkAddress: "127.0.0.1:1" };
   links.learn(absent);
-  await expect.poll(() => links.routers.map(({ state }) => state)).toMatchObject([
-    { kind: "connecting", lastFailure: expect.stringMatching(/./) },
-  ]);
+  await expect
+    .poll(() => links.routers.map(({ state }) => state))
+    .toMatchObject([{ kind: "connecting", lastFailure: expect.stringMatching(/./) }]);
   await expect.poll(() => links.routers, { timeout: 5_000 }).toEqual([]);
   links.learn(absent);
   expect(links.routers).toHaveLength(1);

@@ -42,20 +42,23 @@ test("a router that accepts for another host than it was asked for loses its lin
   expect(await goawayOf(raw)).toBe(WireCode.protocol);
 });
 
-test.each(["NO_HOST", "HOST_DOWN", "DRAINING", "OVERLOADED"])("after a router's %s the next host is asked", async (code) => {
-  const { network, raw } = await withOtherRouter();
-  await using _ = network;
-  const hostId = await announceShelf(network, raw);
-  const near = await network.host("shelf", ["files"], { instance: "2" });
-  const [behindLink, local] = network.router.switchboard.hosts.of("files");
-  if (behindLink === undefined || local === undefined) throw new Error("two hosts");
-  network.router.switchboard.hosts.setPreference(local, { cost: 1_000, precedence: 0 });
-  const dialed = network.dial(await network.connect("agent"), "files");
-  const { streamId } = await raw.next(FrameType.open);
-  raw.frame(FrameType.refuse, streamId, Refusal.encode(Refusal.create({ code, message: "no" })).finish());
-  expect(await dialed).toMatchObject({ kind: "accepted", accept: { hostId: near.id.uri } });
-  expect(hostId).not.toBe(near.id.uri);
-});
+test.each(["NO_HOST", "HOST_DOWN", "DRAINING", "OVERLOADED"])(
+  "after a router's %s the next host is asked",
+  async (code) => {
+    const { network, raw } = await withOtherRouter();
+    await using _ = network;
+    const hostId = await announceShelf(network, raw);
+    const near = await network.host("shelf", ["files"], { instance: "2" });
+    const [behindLink, local] = network.router.switchboard.hosts.of("files");
+    if (behindLink === undefined || local === undefined) throw new Error("two hosts");
+    network.router.switchboard.hosts.setPreference(local, { cost: 1_000, precedence: 0 });
+    const dialed = network.dial(await network.connect("agent"), "files");
+    const { streamId } = await raw.next(FrameType.open);
+    raw.frame(FrameType.refuse, streamId, Refusal.encode(Refusal.create({ code, message: "no" })).finish());
+    expect(await dialed).toMatchObject({ kind: "accepted", accept: { hostId: near.id.uri } });
+    expect(hostId).not.toBe(near.id.uri);
+  },
+);
 
 test.each(["POLICY_DENIED", "HOST_REFUSED"])("a router's %s is the dialer's answer, as it is", async (code) => {
   const { network, raw } = await withOtherRouter();
@@ -65,7 +68,9 @@ test.each(["POLICY_DENIED", "HOST_REFUSED"])("a router's %s is the dialer's answ
   const { streamId } = await raw.next(FrameType.open);
   const said = Refusal.create({ code, message: "not this one", decisionId: "theirs", ruleIds: ["r"] });
   raw.frame(FrameType.refuse, streamId, Refusal.encode(said).finish());
-  expect(await dialed).toMatchObject({ refusal: { code, message: "not this one", decisionId: "theirs", ruleIds: ["r"] } });
+  expect(await dialed).toMatchObject({
+    refusal: { code, message: "not this one", decisionId: "theirs", ruleIds: ["r"] },
+  });
 });
 
 test("a dial for a host that is not on this router is refused, and never passed on", async () => {

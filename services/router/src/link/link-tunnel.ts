@@ -46,6 +46,11 @@ export interface LinkTunnelInit extends Omit<
 /** From the first OPEN beyond the rate on, the peer has this many times the rate before it is cut off: until then it is refused, which it heeds. */
 const hardOverSoft = 4;
 
+/**
+ * At each look. What a router adds to a round trip while it is busy comes and goes, the way stays: so the best counts, until, within half a minute or so,
+ * it is not reached again.
+ */
+const forgetsBest = 1.01;
 /** More than a router can take in between two looks at a link's queue: only when those fail does the link end by it. */
 const betweenLooksBytes = 134_217_728;
 
@@ -64,6 +69,7 @@ export class LinkTunnel extends FrameTunnel {
   readonly #opensOut: TokenBucket;
   readonly #opensIn: TokenBucket;
   #routerEpoch = 0;
+  #wayMs: number | null = null;
   #retires = false;
 
   constructor({ linkId, direction, owner, limits, ...init }: LinkTunnelInit) {
@@ -107,7 +113,16 @@ export class LinkTunnel extends FrameTunnel {
 
   /** A circuit more on the other host, and one more per millisecond. */
   get wayCost(): number {
-    return 1 + Math.round(this.outlet.roundTripMs ?? 0);
+    return 1 + Math.round(this.#wayMs ?? 0);
+  }
+
+  /** To be called a few times a second. */
+  look(): void {
+    const { roundTripMs } = this.outlet;
+    if (roundTripMs !== null)
+      this.#wayMs = this.#wayMs === null ? roundTripMs : Math.min(roundTripMs, this.#wayMs * forgetsBest);
+    const { maxQueuedBytesPerLink } = this.#limits;
+    if (this.queuedBytes > maxQueuedBytesPerLink) this.#shedTo(maxQueuedBytesPerLink / 2); // 2
   }
 
   /** Gives its place to `successor`: takes nothing new, and ends when its last stream does. */
@@ -120,12 +135,6 @@ export class LinkTunnel extends FrameTunnel {
   /** Another link to a later boot of the same router is up: nobody is at the other end of this one. */
   supersede(): void {
     this.end({ kind: "superseded" });
-  }
-
-  /** 2 */
-  shedIfOver(): void {
-    const { maxQueuedBytesPerLink } = this.#limits;
-    if (this.queuedBytes > maxQueuedBytesPerLink) this.#shedTo(maxQueuedBytesPerLink / 2);
   }
 
   /** All queues of the router together are too much, and this one has most of it. */

@@ -93,7 +93,7 @@ export class Links implements LinkOwner, AsyncDisposable {
     this.#recordable = new TokenBucket({ perSecond, burst: perSecond });
     this.#sweep = setInterval(() => {
       this.#forgetTheSilent();
-      for (const link of this.#links) link.shedIfOver();
+      for (const link of this.#links) link.look();
     }, sweepEveryMs).unref();
   }
 
@@ -148,6 +148,8 @@ export class Links implements LinkOwner, AsyncDisposable {
       if (entry !== null) link.revoke(`On the deny-list${entry.reason === "" ? "" : `: ${entry.reason}`}`);
     }
     for (const remote of this.#remoteHosts.values()) remote.policyChanged(change);
+    // Without a fresh head nobody is admitted (2).
+    if (change.headAdvanced) for (const peer of this.#peers.values()) peer.tryNow();
   }
 
   /** Takes nothing new from now on, and tells every router so. */

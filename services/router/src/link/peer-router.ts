@@ -85,6 +85,11 @@ export class PeerRouter {
     if (isNews) this.#wake();
   }
 
+  /** What stood in the way may be gone: tries now. */
+  tryNow(): void {
+    this.#wake();
+  }
+
   /** 3 */
   up(link: LinkTunnel): void {
     const before = this.#state;
