@@ -178,10 +178,13 @@ export class Switchboard implements TunnelOwner {
     this.circuits.cutDenied(denied);
   }
 
+  /** Told after this turn: the frames that ended the last circuit may not have reached its tunnels before that. */
   #checkIdle(): void {
-    if (this.circuits.size + this.dialing.size > 0) return;
-    const waiting = [...this.#whenIdle];
-    this.#whenIdle.clear();
-    for (const callback of waiting) callback();
+    if (this.#whenIdle.size === 0 || this.circuits.size + this.dialing.size > 0) return;
+    queueMicrotask(() => {
+      const waiting = [...this.#whenIdle];
+      this.#whenIdle.clear();
+      for (const callback of waiting) callback();
+    });
   }
 }
