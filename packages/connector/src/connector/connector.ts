@@ -14,6 +14,7 @@ import type { IncomingStream } from "@sallyport/tunnel";
 import { CircuitWatch } from "../circuit/circuit-watch.ts";
 import type { Circuit } from "../circuit/circuit.ts";
 import { circuitAlpn } from "../circuit/open-circuit.ts";
+import { proxyOf } from "../config.ts";
 import { ConnectorError, refusalError } from "../errors.ts";
 import type { Profile } from "../profile/profile.ts";
 import { announce, announceAll, takeHostResult, withdraw } from "./announce.ts";
@@ -34,6 +35,11 @@ export interface ConnectorOptions {
   readonly log: ConnectorLog;
   /** For the first tunnel, in milliseconds. Default 10,000, then ROUTER_UNREACHABLE. 0: do not wait; it is tried on and on. */
   readonly connectTimeoutMs?: number;
+  /**
+   * The HTTP proxy on the way to routers: `http://[user:password@]host:port`, or null for none. Default: `SALLYPORT_PROXY`, then `HTTPS_PROXY`
+   * with `NO_PROXY`.
+   */
+  readonly proxy?: string | null;
   /** Gives up waiting for the first tunnel. */
   readonly signal?: AbortSignal;
   /** By which policy's age is judged, in milliseconds since 1970. Default: the system's clock. */
@@ -86,7 +92,7 @@ export class Connector implements AsyncDisposable {
     });
   }
 
-  /** Throws PROFILE_EXPIRED, ROUTER_UNREACHABLE. */
+  /** Throws PROFILE_EXPIRED, PROXY_INVALID, PROXY_AUTH_REQUIRED, IDENTITY_REVOKED, ROUTER_UNREACHABLE. */
   static async open(options: ConnectorOptions): Promise<Connector> {
     const { profile, log, connectTimeoutMs = 10_000 } = options;
     requireAlive(profile);
@@ -94,6 +100,7 @@ export class Connector implements AsyncDisposable {
     const hostings = new Map<string, Hosting>();
     const lies = new LieRecord((event) => opened.connector?.record(event));
     const uplink = new Uplink(profile, log, {
+      proxy: proxyOf(options.proxy),
       onOpen: (incoming) => {
         // Nothing is announced before there is a connector.
         if (opened.connector !== undefined) void opened.connector.#onIncoming(incoming);

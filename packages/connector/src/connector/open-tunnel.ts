@@ -2,7 +2,7 @@ import type { SvidSource } from "@sallyport/identity";
 import { connectMtls, type Peer } from "@sallyport/mtls";
 import type { Control } from "@sallyport/proto/tunnel";
 import { Tunnel, type IncomingStream } from "@sallyport/tunnel";
-import { splitAddress } from "../profile/token.ts";
+import { carrierTo, type ChooseProxy } from "../proxy/choose-proxy.ts";
 
 export interface OpenTunnel {
   readonly tunnel: Tunnel;
@@ -22,6 +22,7 @@ export interface OpenTunnelOptions extends TunnelHandlers {
   /** `host:port`. */
   readonly address: string;
   readonly identity: SvidSource;
+  readonly proxy: ChooseProxy;
   /** Whether a tunnel to this router (its SPIFFE ID) would be one too many. */
   readonly isTaken: (router: string) => boolean;
   readonly signal: AbortSignal;
@@ -35,7 +36,7 @@ const helloTimeoutMs = 5_000;
 export async function openTunnel(options: OpenTunnelOptions): Promise<OpenTunnel | "taken"> {
   const { address, identity, isTaken, signal } = options;
   const { socket, peer } = await connectMtls({
-    carrier: splitAddress(address),
+    carrier: await carrierTo(address, options.proxy, signal),
     identity,
     trust: identity.bundle(),
     alpn,

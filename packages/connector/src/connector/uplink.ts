@@ -3,6 +3,7 @@ import { RotatingSvid } from "@sallyport/identity";
 import { PolicyState } from "@sallyport/policy-engine";
 import type { SignedBlock } from "@sallyport/proto/audit";
 import type { Profile } from "../profile/profile.ts";
+import type { ChooseProxy } from "../proxy/choose-proxy.ts";
 import { AuditFeed } from "./audit-feed.ts";
 import { openBuiltIn } from "./built-in-stream.ts";
 import { HeadWatch } from "./head-watch.ts";
@@ -20,6 +21,7 @@ export interface UplinkHandlers extends Pick<TunnelHandlers, "onOpen" | "onContr
   readonly onReleased: (open: OpenTunnel) => void;
   /** A router passed on what policy did not sign, or went behind its own last head. */
   readonly onLie: (lie: PolicyLie) => void;
+  readonly proxy: ChooseProxy;
   /** As in ConnectorOptions. */
   readonly now?: () => number;
 }
@@ -46,12 +48,21 @@ export class Uplink implements AsyncDisposable {
       return this.usable;
     });
     let { routers } = profile;
-    const { onOpen, onControl } = handlers;
+    const { onOpen, onControl, proxy } = handlers;
     this.#pair = new TunnelPair({
       routers: () => routers,
       log,
       connect: (address, isTaken, signal) =>
-        openTunnel({ address, isTaken, signal, identity, onOpen, onControl, onGoaway: (open) => this.retire(open) }),
+        openTunnel({
+          address,
+          isTaken,
+          signal,
+          identity,
+          proxy,
+          onOpen,
+          onControl,
+          onGoaway: (open) => this.retire(open),
+        }),
       onTunnel: (open) => {
         this.#policyFeed.attach(open);
         handlers.onTunnel(open);

@@ -1,12 +1,13 @@
 import { createCsr } from "@sallyport/identity";
 import { connectMtls } from "@sallyport/mtls";
 import { EnrollServiceService, type EnrollResponse } from "@sallyport/proto/enrollment";
-import { userFolders } from "../config.ts";
+import { proxyOf, userFolders } from "../config.ts";
 import { ConnectorError } from "../errors.ts";
 import { profilePaths, type BaseFolders } from "../profile/profile-paths.ts";
 import { discardKey, prepareKey, saveProfile } from "../profile/profile-store.ts";
 import type { Profile } from "../profile/profile.ts";
-import { parseToken, splitAddress, type EnrollmentToken } from "../profile/token.ts";
+import { parseToken, type EnrollmentToken } from "../profile/token.ts";
+import { carrierTo, type ChooseProxy } from "../proxy/choose-proxy.ts";
 import { callUnary, RpcRefusal } from "./grpc-unary.ts";
 import { takeAnswer } from "./take-answer.ts";
 
@@ -16,6 +17,8 @@ export interface EnrollOptions {
   readonly profile: string;
   /** Default: the user's XDG folders. */
   readonly folders?: BaseFolders;
+  /** As in ConnectorOptions. */
+  readonly proxy?: string | null;
   readonly signal?: AbortSignal;
 }
 
@@ -25,7 +28,7 @@ const attemptTimeoutMs = 15_000;
 /**
  * Redeems a one-time token: a new key, its certificate, and a profile on disk.
  * The key is on disk before the token is spent, so that a repetition after a lost answer, or a refusal that may pass, succeeds with the same key.
- * Throws TOKEN_MALFORMED, ENROLLMENT_REFUSED, ROUTER_UNREACHABLE.
+ * Throws TOKEN_MALFORMED, ENROLLMENT_REFUSED, PROXY_INVALID, PROXY_AUTH_REQUIRED, ROUTER_UNREACHABLE.
  */
 export async function enroll(options: EnrollOptions): Promise<Profile> {
   const token = parseToken(options.token);
@@ -35,7 +38,7 @@ export async function enroll(options: EnrollOptions): Promise<Profile> {
   const csr = await createCsr(privateKey);
   let answer: EnrollResponse;
   try {
-    answer = await redeem(token, csr, options.signal);
+    answer = await redeem(token, csr, proxyOf(options.proxy), options.signal);
   } catch (error) {
     if (error instanceof ConnectorError && error.cause instanceof RpcRefusal && error.cause.isFinal)
       await discardKey(paths);
@@ -56,14 +59,19 @@ export async function enroll(options: EnrollOptions): Promise<Profile> {
   return profile;
 }
 
-async function redeem(token: EnrollmentToken, csr: Buffer, signal: AbortSignal | undefined): Promise<EnrollResponse> {
+async function redeem(
+  token: EnrollmentToken,
+  csr: Buffer,
+  proxy: ChooseProxy,
+  signal: AbortSignal | undefined,
+): Promise<EnrollResponse> {
   let unreachable: unknown;
   for (const router of token.routers) {
     const timeout = AbortSignal.timeout(attemptTimeoutMs);
     const stops = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
     try {
       const { socket } = await connectMtls({
-        carrier: splitAddress(router),
+        carrier: await carrierTo(router, proxy, stops),
         identity: null,
         trust: { rootFingerprint: token.rootFingerprint, trustDomain: token.trustDomain },
         alpn,
@@ -75,6 +83,7 @@ async function redeem(token: EnrollmentToken, csr: Buffer, signal: AbortSignal |
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof RpcRefusal && error.rpcCode !== "") throw refused(error);
+      if (error instanceof ConnectorError && error.code === "PROXY_AUTH_REQUIRED") throw error;
       unreachable = error;
     }
   }
