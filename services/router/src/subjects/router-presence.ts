@@ -25,13 +25,15 @@ export async function announceRouter(
 ): Promise<void> {
   const { name, presence, log, signal } = options;
   while (!signal.aborted) {
+    let pauseMs = announceEveryMs;
     try {
       const bucket = await routersBucket(options);
       await bucket.put(name, JSON.stringify({ ...presence, atUnixMs: Date.now() }));
     } catch (error) {
+      pauseMs = retryMs;
       if (!signal.aborted) log.debug({ err: error }, "this router's presence is not announced");
     }
-    if (!signal.aborted) await pause(announceEveryMs, signal).catch(() => undefined);
+    if (!signal.aborted) await pause(pauseMs, signal).catch(() => undefined);
   }
 }
 
