@@ -10,6 +10,8 @@ export interface ConnectorWorkerApi {
   }) => Promise<void>;
   /** Echoes what it is sent. Resolves when a router took the offer. */
   readonly host: (service: string) => Promise<void>;
+  /** Forwards to a TCP server, `host:port`. Resolves when a router took the offer. */
+  readonly forward: (options: { readonly service: string; readonly target: string }) => Promise<void>;
   /** Opens circuits and sends something over each every 100 ms until they end. Their ids. */
   readonly hold: (options: { readonly service: string; readonly count: number }) => Promise<readonly string[]>;
   /** What became of the circuits that were held here, and of those that were hosted. */

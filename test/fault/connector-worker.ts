@@ -1,7 +1,7 @@
 /** A connector in a process of its own, so that it can be killed, stopped, and put into a network of its own. */
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { Connector, loadProfile, type Circuit, type ConnectorLog } from "@sallyport/connector";
+import { Connector, hostTcp, loadProfile, type Circuit, type ConnectorLog } from "@sallyport/connector";
 import { serveWorker } from "@sallyport/testing";
 import type { CircuitFate, ConnectorWorkerApi, DialingReport } from "./connector-worker-api.ts";
 
@@ -113,6 +113,9 @@ serveWorker<ConnectorWorkerApi>({
       circuit.pipe(circuit);
     });
     await hosting.ready;
+  },
+  forward: async ({ service, target }) => {
+    await hostTcp({ connector: connector(), service, target }).ready;
   },
   hold: async ({ service, count }) => {
     const fates: Fate[] = [];

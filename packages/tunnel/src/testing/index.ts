@@ -1,4 +1,4 @@
-export { fuzzBytes, fuzzKinds, type FuzzStep, rightFuzzKinds } from "./fuzz-step.ts";
+export { fuzzBytes, type FuzzKind, type FuzzStep } from "./fuzz-step.ts";
 export { type PeerFrame, ScriptedPeer } from "./scripted-peer.ts";
 export type { ComplianceCase, ComplianceSubject } from "./compliance-case.ts";
 export { tunnelCompliance } from "./tunnel-compliance.ts";
