@@ -45,6 +45,8 @@ export class HeadWatch {
   take(open: OpenTunnel, { sequence, timeUnixMs }: Pick<Head, "sequence" | "timeUnixMs">): void {
     const seen = this.#seen.get(open);
     if (seen === undefined || sequence < seen.sequence) return;
+    // The first head of all is from when the others begin to owe theirs.
+    if (this.#newestUnixMs === 0) for (const other of this.#seen.values()) other.timeUnixMs = timeUnixMs;
     seen.sequence = sequence;
     seen.timeUnixMs = timeUnixMs;
     this.#newestUnixMs = Math.max(this.#newestUnixMs, timeUnixMs);

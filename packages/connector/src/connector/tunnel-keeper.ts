@@ -51,6 +51,8 @@ type Round =
 
 /** Whoever is cut off comes back by a person's decision, and a look at a router that is taken costs it a handshake. */
 const rareMs = 60_000;
+/** Their pauses begin at a second, not at a tenth. */
+const rareHeadStart = 3;
 
 export class TunnelKeeper implements AsyncDisposable {
   readonly #options: TunnelKeeperOptions;
@@ -109,7 +111,9 @@ export class TunnelKeeper implements AsyncDisposable {
       if (turn.kind === "first") this.#options.onFailed(round.cause);
       const isRare = round.taken || isTurnedAway(round.cause);
       const { hurry } = this.#state;
-      await backOff(failures, AbortSignal.any([signal, hurry.signal]), isRare ? { maxMs: rareMs } : {}).catch(() => {
+      const waits = AbortSignal.any([signal, hurry.signal]);
+      const pause = isRare ? backOff(failures + rareHeadStart, waits, { maxMs: rareMs }) : backOff(failures, waits);
+      await pause.catch(() => {
         failures = 0;
       });
       if (hurry.signal.aborted) this.#state = this.#isClosed() ? this.#state : looking(this.#state.previous);

@@ -214,18 +214,19 @@ test("an identity that every router turns away is told so at once", async () => 
   await expect(opening).rejects.toMatchObject({ code: "IDENTITY_REVOKED" });
 });
 
-test("two routers that share one address are both found", async () => {
+test("routers that share one address are found behind it", async () => {
   world = await connectorWorld();
   const port = await freePort();
-  for (const name of ["a", "b"]) {
+  // Several, since the kernel chooses which one answers.
+  for (const name of ["a", "b", "c", "d"]) {
     owned.push(await ScriptedRouter.start(world.authority, world.policy, {}, { name, sharedPort: port }));
   }
   const profile = { ...(await world.profile("agent")), routers: [`127.0.0.1:${port}`] };
   const agent = await Connector.open({ profile, log: world.log });
   owned.push(agent);
-  await expect.poll(() => agent.tunnels.length, { timeout: 20_000 }).toBe(2);
-  expect(new Set(agent.tunnels.map(({ router }) => router.split("/").at(-1)))).toStrictEqual(new Set(["a", "b"]));
-});
+  await expect.poll(() => agent.tunnels.length, { timeout: 55_000 }).toBe(2);
+  expect(new Set(agent.tunnels.map(({ router }) => router)).size).toBe(2);
+}, 60_000);
 
 test("a network of one router gets one tunnel, and no warning that there is no second", async () => {
   world = await connectorWorld();
