@@ -34,7 +34,7 @@ export interface DialObserver {
 
 /** Answers after which another host is asked. */
 const hostIsBusy: ReadonlySet<string> = new Set(["DRAINING", "OVERLOADED"]);
-const routerHasNone: ReadonlySet<string> = new Set([...hostIsBusy, "NO_HOST", "HOST_DOWN"]);
+const routerHasNone: ReadonlySet<string> = new Set([...hostIsBusy, "NO_HOST", "HOST_DOWN", "HEAD_STALE"]);
 
 type Phase =
   | { readonly kind: "idle" }

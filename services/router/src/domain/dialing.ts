@@ -72,7 +72,8 @@ export class Dialing implements DialObserver {
     const { service } = open;
     if (!isWhole(open)) return this.refuseMalformed(origin, service);
     const decision = policy.decideDial(tunnel.party, service);
-    if (decision.decision === "deny") return this.#refuseDenied(origin, service, decision, "");
+    if (decision.decision === "deny")
+      return this.#refuseDenied(origin, service, decision, refusalOf(decision, "dial", service), "");
     this.#start({
       circuitId: randomUUID(),
       open,
@@ -93,7 +94,10 @@ export class Dialing implements DialObserver {
     const { service, circuitId, hostId, decisionId, sliceVersion } = open;
     if (!isWhole(open) || !this.#isNew(circuitId)) return this.refuseMalformed(origin, service);
     const decision = policy.decideDial(origin.party, service);
-    if (decision.decision === "deny") return this.#refuseDenied(origin, service, decision, circuitId);
+    if (decision.decision === "deny") {
+      const told = lacks(decision, sliceVersion) ? notYet(service, sliceVersion) : refusalOf(decision, "dial", service);
+      return this.#refuseDenied(origin, service, decision, told, circuitId);
+    }
     const own = hosts.of(service).filter((entry) => isLocal(entry) && entry.party.identity.id.uri === hostId);
     this.#start({
       circuitId,
@@ -176,8 +180,13 @@ export class Dialing implements DialObserver {
   }
 
   /** 2 */
-  #refuseDenied({ party, port, streamId }: Origin, service: string, decision: Decision, circuitId: string): void {
-    const told = refusalOf(decision, "dial", service);
+  #refuseDenied(
+    { party, port, streamId }: Origin,
+    service: string,
+    decision: Decision,
+    told: Refusal,
+    circuitId: string,
+  ): void {
     port.refuse(streamId, told);
     this.#options.counters.circuitsRefused += 1;
     this.#options.record(circuitRefused({ dialer: party, service, decision, refusal: told, circuitId }));
@@ -195,6 +204,15 @@ export class Dialing implements DialObserver {
     init.dialer.port.place(init.dialer.streamId, dial.slot);
     dial.start();
   }
+}
+
+/** Whether the denial may be for want of the slice by which the dialer's router allowed it. What the deny-list says is never too early. */
+function lacks({ code, sliceVersion }: Decision, allowedBy: number): boolean {
+  return code !== "IDENTITY_DENIED" && sliceVersion < allowedBy;
+}
+
+function notYet(service: string, sliceVersion: number): Refusal {
+  return refusal("HEAD_STALE", `Slice ${sliceVersion} of "${service}" has not arrived at the host's router yet.`);
 }
 
 function noneOf(service: string, entries: readonly HostEntry[]): Refusal {

@@ -117,6 +117,7 @@ export class HostAnnouncer implements Disposable {
       cost,
       precedence,
       up: offers.some(({ health }) => health.kind !== "down"),
+      seenUp: offers.some(({ health }) => health.kind === "up"),
       circuits: offers.reduce((sum, { circuits }) => sum + circuits, 0),
     };
   }

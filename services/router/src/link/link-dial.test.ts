@@ -1,8 +1,9 @@
 import { WireCode } from "@sallyport/frame";
+import { Service, Stickiness } from "@sallyport/proto/policy";
 import type { TunnelStream } from "@sallyport/tunnel";
 import { expect, test } from "vitest";
 import { RouterMesh, hostsKnown, linked } from "../testing/router-mesh.ts";
-import { openOf, reachPolicy } from "../testing/router-network.ts";
+import { openOf, reachPolicy, type TestHost } from "../testing/router-network.ts";
 
 /** Everything until the other end's FIN. */
 async function bytesOf(stream: TunnelStream): Promise<Buffer> {
@@ -239,4 +240,42 @@ test("a dial over a link is given up when its dialer gives it up", async () => {
   await expect(dialed).rejects.toThrow("no longer");
   await withdrawn.promise;
   await expect.poll(() => two.recorded("circuit.refused")).toMatchObject([{ outcome: "cancelled" }]);
+});
+
+test("a host on the own router is chosen before one behind a link", async () => {
+  const { mesh, one, two } = await RouterMesh.pair();
+  await using _ = mesh;
+  const far = await two.host("shelf", ["files"], { instance: "2" });
+  const near = await one.host("shelf", ["files"]);
+  await hostsKnown(one, "files", 2);
+  await one.circuit(await one.connect("agent"), "files");
+  expect([near.opens.length, far.opens.length]).toEqual([1, 0]);
+});
+
+test("where policy makes a service sticky, a dialer gets the same host from every router, and another when that one goes", async () => {
+  const services = [Service.create({ name: "files", protocol: "tcp", stickiness: Stickiness.STICKINESS_DIALER })];
+  await using mesh = await RouterMesh.open({ ...reachPolicy, services });
+  const [one, two] = [await mesh.add({ name: "1" }), await mesh.add({ name: "2" })];
+  await mesh.meet();
+  const hosts = new Map<string, TestHost>();
+  for (let instance = 1; instance <= 6; instance += 1) {
+    const host = await (instance % 2 === 0 ? one : two).host("shelf", ["files"], { instance: String(instance) });
+    hosts.set(host.id.uri, host);
+  }
+  for (const network of [one, two]) await hostsKnown(network, "files", 6);
+  const dialer = { one: await one.connect("agent"), two: await two.connect("agent") };
+  const chosen = async (): Promise<readonly string[]> => {
+    const results = [];
+    for (let dials = 0; dials < 3; dials += 1)
+      results.push(await one.dial(dialer.one, "files"), await two.dial(dialer.two, "files"));
+    return results.map((result) => (result.kind === "accepted" ? result.accept.hostId : result.refusal.code));
+  };
+  const [first = "", ...others] = await chosen();
+  expect(new Set(others)).toEqual(new Set([first]));
+  hosts.get(first)?.tunnel.abort(WireCode.internal);
+  for (const network of [one, two]) await hostsKnown(network, "files", 5);
+  const [next = "", ...more] = await chosen();
+  expect(next).not.toBe(first);
+  expect(hosts.has(next)).toBe(true);
+  expect(new Set(more)).toEqual(new Set([next]));
 });

@@ -201,7 +201,8 @@ test("several routers share one public port of one machine, and a dial between t
   await hostsKnown(one, "files", hosts.length);
   await hostsKnown(two, "files", hosts.length);
   const dialer = await one.connect("agent");
-  const isOn = ({ router }: RouterNetwork): boolean => router.switchboard.tunnels.countOf({ kind: "name", value: "agent" }) > 0;
+  const isOn = ({ router }: RouterNetwork): boolean =>
+    router.switchboard.tunnels.countOf({ kind: "name", value: "agent" }) > 0;
   const near = isOn(one) ? one : two;
   for (const entry of near.router.switchboard.hosts.of("files").filter(isLocal))
     near.router.switchboard.hosts.setPreference(entry, { cost: 60_000, precedence: entry.precedence });

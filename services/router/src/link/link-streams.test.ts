@@ -42,7 +42,7 @@ test("a router that accepts for another host than it was asked for loses its lin
   expect(await goawayOf(raw)).toBe(WireCode.protocol);
 });
 
-test.each(["NO_HOST", "HOST_DOWN", "DRAINING", "OVERLOADED"])(
+test.each(["NO_HOST", "HOST_DOWN", "DRAINING", "OVERLOADED", "HEAD_STALE"])(
   "after a router's %s the next host is asked",
   async (code) => {
     const { network, raw } = await withOtherRouter();
@@ -88,6 +88,7 @@ test.each([
   ["a router as the dialer", { dialerId: "spiffe://sallyport.local/router/0" }, "PROTOCOL"],
   ["a dialer of another trust domain", { dialerId: "spiffe://elsewhere.example/workload/agent/1" }, "PROTOCOL"],
   ["a dialer without a serial", { dialerSerial: "" }, "PROTOCOL"],
+  ["a dialer without an issuer", { dialerIssuers: [] }, "PROTOCOL"],
   ["no circuit id", { circuitId: "" }, "PROTOCOL"],
   ["no nonce", { circuitNonce: Buffer.alloc(0) }, "PROTOCOL"],
 ])("an OPEN over a link with %s is refused, and is on record", async (_what, change, code) => {
@@ -100,6 +101,18 @@ test.each([
   expect(network.recorded("circuit.refused")).toMatchObject([
     { errorCode: code, attributes: { dialer_router: expect.stringContaining("/router/0") } },
   ]);
+});
+
+test("a router that lacks the policy by which the other one allowed a dial says so, instead of denying it", async () => {
+  const { network, raw } = await withOtherRouter();
+  await using _ = network;
+  const host = await network.host("shelf", ["files"]);
+  const dialerId = network.workloadId("other").uri;
+  raw.open(1, "files", dialFor(network, host.id.uri, { dialerId, sliceVersion: 2 }));
+  expect(await refusalCodeOf(raw)).toBe("HEAD_STALE");
+  raw.open(3, "files", dialFor(network, host.id.uri, { dialerId, sliceVersion: 1 }));
+  expect(await refusalCodeOf(raw)).toBe("POLICY_DENIED");
+  expect(network.recorded("circuit.refused")).toMatchObject([{ decision: "deny" }, { decision: "deny" }]);
 });
 
 test("the deny-list holds for a dialer behind a link: by serial and by issuer too", async () => {

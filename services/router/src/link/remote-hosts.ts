@@ -143,8 +143,8 @@ function keyOf({ service, spiffeId }: { readonly service: string; readonly spiff
   return `${service} ${spiffeId}`;
 }
 
-function healthOf({ up }: LinkHost, before: HostHealth = { kind: "up" }): HostHealth {
-  if (up) return { kind: "up" };
+function healthOf({ up, seenUp }: LinkHost, before: HostHealth = { kind: "unknown" }): HostHealth {
+  if (up) return { kind: seenUp ? "up" : "unknown" };
   return before.kind === "down"
     ? before
     : { kind: "down", reason: "Its router says that it does not answer.", sinceUnixMs: Date.now() };

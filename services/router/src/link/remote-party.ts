@@ -17,7 +17,8 @@ const hex = /^[0-9a-f]{1,64}$/;
  */
 export function remoteParty(named: NamedParty, routerId: string, trustDomain: string): Party | null {
   const { spiffeId, serial, issuers } = named;
-  if (!hex.test(serial) || issuers.length > maxIssuers || !issuers.every((issuer) => hex.test(issuer))) return null;
+  const hasIssuers = issuers.length > 0 && issuers.length <= maxIssuers && issuers.every((issuer) => hex.test(issuer));
+  if (!hex.test(serial) || !hasIssuers) return null;
   const identity = identityNamed(spiffeId);
   if (identity === null || identity.kind !== "workload" || identity.id.trustDomain !== trustDomain) return null;
   return { identity, serial, issuers, tlsGroup: null, routerId };

@@ -38,7 +38,7 @@ export function snapshot(sequence: number, hosts: LinkHost[], routerEpoch: numbe
 }
 
 export function delta(sequence: number, change: Partial<HostsDelta>, routerEpoch: number = otherEpoch): Control {
-  const whole = { routerEpoch, sequence, changed: [], gone: [], draining: false, ...change };
+  const whole = { routerEpoch, sequence, changed: [], gone: [], ...change };
   return { message: { $case: "hostsDelta", value: whole } };
 }
 
@@ -51,11 +51,7 @@ export async function announceShelf(network: RouterNetwork, raw: RawTunnel): Pro
 }
 
 /** A dial of `agent`, whom the other router has, for a host of this one. */
-export function dialFor(
-  network: RouterNetwork,
-  hostId: string,
-  change: Partial<StreamOpen> = {},
-): Partial<StreamOpen> {
+export function dialFor(network: RouterNetwork, hostId: string, change: Partial<StreamOpen> = {}): Partial<StreamOpen> {
   return {
     dialerId: network.workloadId("agent").uri,
     dialerSerial: "0c",
