@@ -133,6 +133,34 @@ const opposite: readonly ComplianceCase[] = [
     },
   },
   {
+    title: "a RESET is not answered",
+    run: async (subject) => {
+      const { onOpen, stream } = acceptor();
+      await withPeer(subject, { onOpen }, async (peer) => {
+        await accept(peer, 1);
+        peer.send(encodeReset(1, WireCode.cancelled));
+        await errorOf(await stream);
+        peer.send(encodePing(Buffer.alloc(8), false));
+        await peer.next(FrameType.ping);
+        assert.equal(peer.waiting(FrameType.reset), 0);
+      });
+    },
+  },
+  {
+    title: "a dialer that gives up before its OPEN has left still says OPEN before RESET",
+    run: (subject) =>
+      withPeer(subject, {}, async (peer, tunnel) => {
+        const giveUp = new AbortController();
+        const dialing = assert.rejects(tunnel.openStream(dial, { signal: giveUp.signal }));
+        // The OPEN is queued by then, and no turn of the loop has taken it away.
+        for (let turns = 0; turns < 5; turns += 1) await Promise.resolve();
+        giveUp.abort();
+        await dialing;
+        const { streamId } = await peer.next(FrameType.open);
+        assert.equal((await peer.next(FrameType.reset)).streamId, streamId);
+      }),
+  },
+  {
     title: "a carrier that ends without GOAWAY ends streams as errors",
     run: async (subject) => {
       const { onOpen, stream } = acceptor();
