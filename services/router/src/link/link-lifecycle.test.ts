@@ -107,6 +107,15 @@ test("a router that began anew supersedes the link of its former life: what ran 
   expect(await failureOf(stream)).toMatchObject({ wireCode: WireCode.gone });
 });
 
+test("word of a router that began anew brings a link to its new life, though the old link has not noticed yet", async () => {
+  const { mesh, one, two } = await RouterMesh.pair();
+  await using _ = mesh;
+  expect(linkAt(one).routerEpoch).toBe(two.router.epoch);
+  const reborn = await mesh.add({ name: "2" });
+  one.router.links.learn(presenceOf(reborn));
+  await expect.poll(() => linkAt(one).routerEpoch).toBe(reborn.router.epoch);
+});
+
 test("a new link is there before the certificates of the old one end: what began on the old one goes on, new dials take the new one", async () => {
   await using mesh = await RouterMesh.open();
   const source = await mesh.authority.source(routerId(mesh.authority.trustDomain, "1"), { ttlSeconds: 6 });

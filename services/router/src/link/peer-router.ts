@@ -82,7 +82,11 @@ export class PeerRouter {
     this.#address = address;
     this.#epoch = epoch;
     this.#heardOfAtMs = performance.now();
-    if (isNews) this.#wake();
+    if (!isNews) return;
+    // It began anew: the link may not have noticed yet that nobody is at its other end.
+    if (this.#state.kind === "up" && this.#state.link.routerEpoch !== epoch)
+      this.#state = { ...this.#state, renewAtMs: performance.now() };
+    this.#wake();
   }
 
   /** What stood in the way may be gone: tries now. */
