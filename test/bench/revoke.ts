@@ -3,7 +3,8 @@
  * revoked one after the other, each with its 50 circuits.
  *
  * The clock starts before the call of policy's Revoke, so that it includes the call, the signed deny-list over the bus to both routers, and the way from
- * there to both ends of each circuit. It stops with the last byte that an application took from a circuit, at either end.
+ * there to both ends of each circuit. It stops with the last byte that an application took from a circuit, at either end; `ended` is when that end knew
+ * that the circuit was over, after which no byte can come.
  */
 import type { Worker } from "@sallyport/testing";
 import { percentile, print, round } from "./figure.ts";
@@ -27,23 +28,35 @@ export async function benchRevoke(n: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, settleMs));
 
   const lastBytes: number[] = [];
+  const ends: number[] = [];
   const calls: number[] = [];
   for (const name of dialers.slice(0, n)) {
     await new Promise((resolve) => setTimeout(resolve, betweenMs));
     const startedAt = monotonicMs();
     await bench.network.admin.policy.revoke({ subject: { kind: { $case: "name", value: name } }, reason: "bench" });
     calls.push(monotonicMs() - startedAt);
-    for (const { lastByteMs } of await ended(workers, name))
+    for (const { lastByteMs, endedMs } of await ended(workers, name)) {
       if (lastByteMs !== null) lastBytes.push(Math.max(0, lastByteMs - startedAt));
+      if (endedMs !== null) ends.push(endedMs - startedAt);
+    }
   }
-  const peer = `p50 ${round(percentile(lastBytes, 50))} ms, greatest ${round(percentile(lastBytes, 100))} ms; the call alone: p50 ${round(percentile(calls, 50))} ms`;
+  const range = (samples: readonly number[]): string =>
+    `p50 ${round(percentile(samples, 50))} ms, greatest ${round(percentile(samples, 100))} ms`;
   print({
     figure: "revoke.last_byte.p99_ms",
     value: round(percentile(lastBytes, 99)),
     unit: "ms",
     ratio: null,
-    peer,
+    peer: range(lastBytes),
     n: lastBytes.length,
+  });
+  print({
+    figure: "revoke.ended.p99_ms",
+    value: round(percentile(ends, 99)),
+    unit: "ms",
+    ratio: null,
+    peer: `${range(ends)}; the call alone: ${range(calls)}`,
+    n: ends.length,
   });
 }
 
@@ -74,7 +87,7 @@ async function ended(workers: readonly Worker<WorkloadsApi>[], dialer: string): 
   const deadline = Date.now() + endedTimeoutMs;
   for (;;) {
     const reports = await Promise.all(workers.map((worker) => worker.call("report", { dialer, forget: false })));
-    if (reports.flat().every(({ ended: end }) => end !== null)) {
+    if (reports.flat().every(({ endedMs }) => endedMs !== null)) {
       await Promise.all(workers.map((worker) => worker.call("report", { dialer, forget: true })));
       return reports.flat();
     }

@@ -26,7 +26,8 @@ const beatsPerTurn = 10;
 /** One end's application: writes, reads, and remembers when it last read. */
 export class FlowEnd {
   lastByteMs: number | null = null;
-  ended: string | null = null;
+  /** Null while it lives. */
+  endedMs: number | null = null;
   readonly #circuit: Circuit;
   readonly #writes: "bounded" | "all it can" | "nothing";
   readonly #readsSlowly: boolean;
@@ -37,14 +38,14 @@ export class FlowEnd {
     const isSender = (flow === "up") === (role === "dialer");
     this.#writes = !isSender || flow === "bulk" ? "nothing" : flow === "slow" ? "all it can" : "bounded";
     this.#readsSlowly = flow === "slow" && role === "dialer";
-    void circuit.closedBy.then(({ kind }) => (this.ended = kind));
+    void circuit.closedBy.then(() => (this.endedMs = monotonicMs()));
     circuit.on("end", () => circuit.end());
     if (!this.#readsSlowly) circuit.on("data", () => this.#heard()).resume();
     if (this.#writes === "all it can") circuit.on("drain", () => this.#fill());
   }
 
   takeTurn(): void {
-    if (this.ended !== null) return;
+    if (this.endedMs !== null) return;
     if (this.#writes === "bounded" && !this.#circuit.writableNeedDrain && this.#circuit.writable)
       this.#circuit.write(message);
     if (this.#writes === "all it can") this.#fill();

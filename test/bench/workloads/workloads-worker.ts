@@ -16,8 +16,8 @@ export interface EndReport {
   readonly flow: Flow;
   /** On the monotonic clock of the machine (`process.hrtime`); null when nothing came. */
   readonly lastByteMs: number | null;
-  /** Undefined while it lives. */
-  readonly ended: string | null;
+  /** On the same clock; null while it lives. */
+  readonly endedMs: number | null;
 }
 
 export interface WorkloadsApi {
@@ -117,8 +117,8 @@ const api: WorkloadsApi = {
     for (const [circuit, { dialer: by, flow, end }] of ends) {
       if (by !== dialer) continue;
       const { circuitId, role } = circuit;
-      reports.push({ circuitId, dialer, role, flow, lastByteMs: end.lastByteMs, ended: end.ended });
-      if (forget && end.ended !== null) ends.delete(circuit);
+      reports.push({ circuitId, dialer, role, flow, lastByteMs: end.lastByteMs, endedMs: end.endedMs });
+      if (forget && end.endedMs !== null) ends.delete(circuit);
     }
     return reports;
   },
