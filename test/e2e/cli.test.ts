@@ -134,7 +134,7 @@ describe("a dark TCP service", () => {
   let listening: { readonly address: string };
 
   beforeAll(async () => {
-    const echo = createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
+    const echo = createServer((socket) => socket.on("error", () => undefined).pipe(socket)).listen(0, "127.0.0.1");
     owned.defer(() => void echo.close());
     await once(echo, "listening");
     const address = echo.address();
@@ -190,21 +190,72 @@ describe("a dark TCP service", () => {
   });
 
   test("status shows the data plane, and what is not post-quantum", async () => {
+    await waitFor(async () => / echo +server\/\S+ +up /.test((await run(["status"])).stdout));
     const { status, stdout } = await run(["status"]);
     expect(status).toBe(0);
     for (const name of ["ca", "enrollment", "policy", "router", "audit"])
       expect(stdout).toMatch(new RegExp(`up +${name} `));
-    expect(stdout).toMatch(/Hosts 1\n {2}SERVICE.*\n {2}echo +server\//);
+    expect(stdout).toMatch(/Hosts 1\n {2}SERVICE.*\n {2}echo +server\/\S+ +up +\d+ s ago +1 /);
     expect(stdout).toContain("X25519MLKEM768");
     expect(stdout).toMatch(/bus +TLS, X25519; not post-quantum/);
     const json = JSON.parse((await run(["status", "--json"])).stdout) as {
       readonly ok: boolean;
       readonly services: Readonly<Record<string, { readonly ok: boolean }>>;
-      readonly hosts: readonly { readonly service: string }[];
+      readonly hosts: readonly object[];
+      readonly routers: readonly object[];
     };
     expect(json.ok).toBe(true);
-    expect(Object.keys(json.services)).toEqual(["ca", "enrollment", "policy", "router", "audit"]);
-    expect(json.hosts.map(({ service }) => service)).toEqual(["echo"]);
+    expect(Object.keys(json.services)).toEqual(["ca", "enrollment", "policy", "audit"]);
+    expect(json.routers).toMatchObject([{ name: "1", ok: true, notAdmittingBecause: "" }]);
+    expect(json.hosts).toMatchObject([{ service: "echo", health: "up", router: "1" }]);
+  });
+
+  test("the routers tell what they hold, for a person and as JSON", async () => {
+    expect((await run(["router", "list"])).stdout).toMatch(/^ROUTER +ADDRESS.*\n1 +127\.0\.0\.1:\d+ +up +\d/);
+    expect((await run(["router", "hosts", "--service", "echo"])).stdout).toMatch(/\n1 +echo +server\/\S+ +up /);
+    expect(await run(["router", "hosts", "--service", "nothing"])).toMatchObject({ status: 0, stdout: "" });
+    const { stdout } = await run(["router", "tunnels", "--workload", "server", "--json"]);
+    const tunnels = stdout.trim().split("\n");
+    expect(tunnels.map((line) => JSON.parse(line) as object)).toMatchObject(
+      tunnels.map(() => ({ router: "1", spiffeId: expect.stringContaining("/workload/server/") })),
+    );
+    expect(await run(["router", "links"])).toMatchObject({ status: 0 });
+    const unknown = await run(["router", "tunnels", "--router", "nine", "--json"]);
+    expect(unknown.status).toBe(2);
+    expect(JSON.parse(unknown.stdout)).toMatchObject({ ok: false, error: { code: "ROUTER_UNKNOWN" } });
+  });
+
+  test("top prints its looks where nobody watches, and its rates begin with the second", async () => {
+    const { status, stdout } = await run(["top", "--json", "--count", "2"]);
+    expect(status).toBe(0);
+    const looks = stdout.trim().split("\n");
+    expect(looks.map((line) => JSON.parse(line) as object)).toMatchObject([
+      { router: "1", ok: true, rates: { cpuPercent: 0 } },
+      { router: "1", ok: true, hosts: 1, hostsUp: 1 },
+    ]);
+    expect((await run(["top", "--count", "1"])).stdout).toMatch(/^\d\d:\d\d:\d\d router 1 {2}cpu \d+% /);
+  });
+
+  test("a circuit is listed while it lasts, and a kick ends it with who asked on record", async () => {
+    const forwarding = await stay<{ readonly address: string }>(["forward", "echo", "--profile", "agent", "--json"]);
+    const socket = createConnection(Number(forwarding.first.address.split(":")[1]), "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write("hello");
+    await once(socket, "data");
+    const listed = await run(["router", "circuits", "--workload", "agent", "--json"]);
+    const circuit = JSON.parse(listed.stdout) as { readonly circuitId: string };
+    expect(circuit).toMatchObject({ service: "echo", hostId: expect.stringContaining("/server/"), router: "1" });
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    const kicked = await run(["router", "kick", "--circuit", circuit.circuitId, "--reason", "e2e", "--json"]);
+    expect(JSON.parse(kicked.stdout)).toEqual({ tunnels: 0, circuits: 1 });
+    await closed;
+    expect((await run(["router", "kick", "--circuit", circuit.circuitId])).stderr).toContain("TARGET_NOT_FOUND");
+    expect((await run(["router", "kick", "agent", "--tunnel", "x"])).status).toBe(2);
+    expect(await end(forwarding.child)).toBe(0);
+    await waitFor(async () => {
+      const { stdout } = await run(["audit", "search", "--kind", "circuit.closed", "--error", "KICKED", "--json"]);
+      return stdout.includes("/admin/local: e2e");
+    });
   });
 
   test("a revoked host is gone from the network at once", async () => {
@@ -242,6 +293,18 @@ test("no process shows a token or a key in its arguments, and no log holds one",
     expect(log.includes(secret), name).toBe(false);
     expect(log, name).not.toMatch(/BEGIN [A-Z ]*PRIVATE KEY/);
   }
+});
+
+test("a drain is done when nothing runs, is on record, and the router stays, drained", async () => {
+  const { status, stdout } = await run(["router", "drain", "--deadline", "5s", "--reason", "e2e", "--wait"]);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^Router 1 takes nothing new\..*\nRouter 1 is drained\.\n$/);
+  expect((await run(["router", "list"])).stdout).toMatch(/\n1 +127\.0\.0\.1:\d+ +drained +0 /);
+  expect((await run(["status"])).stdout).toMatch(/up +router 1 +drained/);
+  await waitFor(async () => {
+    const { stdout: events } = await run(["audit", "search", "--kind", "router.drained", "--json"]);
+    return events.includes("spiffe://sallyport.local/admin/local") && events.includes("e2e");
+  });
 });
 
 test("Ctrl-C ends the network: status 0, no process left, and the next command says where to begin", async () => {

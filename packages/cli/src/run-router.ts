@@ -27,6 +27,7 @@ import {
   tunnelRow,
   type On,
 } from "./render/data-plane.ts";
+import { formatCount } from "./render/quantity.ts";
 import { renderTable } from "./render/table.ts";
 import { timeOf } from "./router-status.ts";
 import { routersOf, theRouter, type NamedRouter } from "./routers.ts";
@@ -158,7 +159,7 @@ export async function drainRouter(name: string | undefined, options: DrainOption
     else {
       const { tunnels, circuits, deadlineUnixMs } = answer;
       terminal.print(
-        `Router ${router.name} takes nothing new. It has ${tunnels} tunnels with ${circuits} circuits, until ${timeOf(deadlineUnixMs)} UTC at the latest.`,
+        `Router ${router.name} takes nothing new. It has ${formatCount(tunnels, "tunnel")} with ${formatCount(circuits, "circuit")}, until ${timeOf(deadlineUnixMs)} UTC at the latest.`,
       );
     }
     if (options.wait !== true) return;
@@ -182,7 +183,7 @@ export async function kickOnRouters(
   const request: KickRequest = { target: targetOf(workload, options), reason: options.reason };
   const ended = await withAdmin(context, options, (admin) => kickOn(routersOf(admin, options.router), request, signal));
   if (options.json === true) terminal.printJson(ended);
-  else terminal.print(`Ended ${ended.tunnels} tunnels and ${ended.circuits} circuits.`);
+  else terminal.print(`Ended ${formatCount(ended.tunnels, "tunnel")} and ${formatCount(ended.circuits, "circuit")}.`);
 }
 
 /** On each of them; it is an error only when none has it. */

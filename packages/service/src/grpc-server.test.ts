@@ -437,6 +437,8 @@ test("maxConnections: one more is closed unread, and has its turn when one ends"
   });
   first[Symbol.dispose]();
   const answer = retry(() => callUnary(second, CertificateAuthorityServiceService.getStatus, {}), {
+    firstMs: 20,
+    maxMs: 200,
     signal: AbortSignal.timeout(10_000),
   });
   expect(await answer).toMatchObject({ issued: 7 });

@@ -12,6 +12,11 @@ export function formatMs(ms: number): string {
   return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
 }
 
+/** `1 circuit`, `2 circuits`. */
+export function formatCount(amount: number, what: string): string {
+  return `${amount} ${what}${amount === 1 ? "" : "s"}`;
+}
+
 /** `62 s`, `5 min`, `3 h`, `12 days`. */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1_000));

@@ -4,7 +4,7 @@ import type { Answer, NetworkStatus } from "../network-status.ts";
 import type { Colors } from "../terminal.ts";
 import { hostJson, linkJson, linkStateWord, nameOf, seenUp, stateOf } from "./data-plane.ts";
 import { printable } from "./printable.ts";
-import { formatAge, formatBytes, formatMs } from "./quantity.ts";
+import { formatAge, formatBytes, formatCount, formatMs } from "./quantity.ts";
 import { renderTable } from "./table.ts";
 
 /** The whole status as lines. */
@@ -36,13 +36,13 @@ function serviceLines({ services, routers }: NetworkStatus, colors: Colors): rea
       "ca",
       ca,
       ({ issued, intermediateNotAfterUnixMs }) =>
-        `${count(issued, "certificate")} issued, its own until ${day(intermediateNotAfterUnixMs)}`,
+        `${formatCount(issued, "certificate")} issued, its own until ${day(intermediateNotAfterUnixMs)}`,
     ),
-    line("enrollment", enrollment, ({ tokens, unused }) => `${count(tokens, "token")}, ${unused} unused`),
+    line("enrollment", enrollment, ({ tokens, unused }) => `${formatCount(tokens, "token")}, ${unused} unused`),
     line("policy", policy, ({ version, services: names, workloads }) =>
       version === 0
         ? "none in force: nobody may reach anything"
-        : `version ${version}: ${count(names, "service")}, ${count(workloads, "workload")}`,
+        : `version ${version}: ${formatCount(names, "service")}, ${formatCount(workloads, "workload")}`,
     ),
     ...routers.map((router) =>
       line<GetStatusResponse>(`router ${router.name}`, router, (value) => routerFacts(value, routers)),
@@ -50,7 +50,7 @@ function serviceLines({ services, routers }: NetworkStatus, colors: Colors): rea
     line("audit", audit, ({ events, blocks, pending, quarantined, engineVersion }) => {
       const waiting = pending > 0 ? `, ${pending} on their way` : "";
       const trouble = quarantined > 0 ? `, ${colors.red(`${quarantined} quarantined`)}` : "";
-      return `${count(events, "event")} in ${count(blocks, "signed block")}${waiting}${trouble}; ClickHouse ${engineVersion}`;
+      return `${formatCount(events, "event")} in ${formatCount(blocks, "signed block")}${waiting}${trouble}; ClickHouse ${engineVersion}`;
     }),
   ];
 }
@@ -61,7 +61,7 @@ function routerFacts(value: GetStatusResponse, routers: readonly RouterAnswer[])
   const bus = value.busConnected ? "" : "; bus away";
   const newest = Math.max(...routers.map((router) => (router.ok ? router.headSequence : 0)));
   const behind = newest - value.headSequence;
-  const lag = behind > 0 ? `; policy ${count(behind, "head")} behind` : "";
+  const lag = behind > 0 ? `; policy ${formatCount(behind, "head")} behind` : "";
   return `${formatBytes(value.bytesForwarded)} forwarded; policy confirmed ${formatAge(value.headAgeMs)} ago, deny-list version ${value.denyListVersion}${lag}${bus}`;
 }
 
@@ -162,10 +162,6 @@ const busException = "not post-quantum: nats-server 2.9.10 knows no hybrid group
 
 function isHybrid(group: string): boolean {
   return group.includes("MLKEM");
-}
-
-function count(amount: number, what: string): string {
-  return `${amount} ${what}${amount === 1 ? "" : "s"}`;
 }
 
 function day(unixMs: number): string {

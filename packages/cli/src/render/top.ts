@@ -3,7 +3,7 @@ import type { Colors } from "../terminal.ts";
 import type { RouterView } from "../top/router-view.ts";
 import { linkStateWord, nameOf } from "./data-plane.ts";
 import { printable } from "./printable.ts";
-import { formatBytes, formatMs } from "./quantity.ts";
+import { formatBytes, formatCount, formatMs } from "./quantity.ts";
 import { renderTable } from "./table.ts";
 
 type Live = Extract<RouterView, { kind: "live" }>;
@@ -19,7 +19,7 @@ const BUSIEST_SHOWN = 10;
 export function renderTop(view: TopView, columns: number, colors: Colors): readonly string[] {
   const { bold, dim, red } = colors;
   const live = view.routers.filter((router) => router.kind === "live");
-  const title = `${printable(view.network)}  ${count(view.routers.length, "router")}  ${time(view.now)} UTC  q leaves`;
+  const title = `${printable(view.network)}  ${formatCount(view.routers.length, "router")}  ${time(view.now)} UTC  q leaves`;
   const lines: Line[] = [
     { text: title, paint: bold },
     { text: "" },
@@ -40,6 +40,7 @@ export function topLine(router: RouterView, now: number): string {
   const { figures, rates } = router;
   return [
     start,
+    ...(figures.drain === undefined ? [] : [figures.drain.drained ? "drained" : "draining"]),
     `cpu ${rates.cpuPercent.toFixed(0)}%`,
     `memory ${formatBytes(figures.residentBytes)}`,
     `loop ${formatMs(figures.eventLoopDelayP99Ms)}`,
@@ -93,7 +94,7 @@ function routerRow(router: RouterView): readonly string[] {
   const { name, figures, rates } = router;
   return [
     printable(name),
-    "up",
+    figures.drain === undefined ? "up" : figures.drain.drained ? "drained" : "draining",
     `${rates.cpuPercent.toFixed(0)} %`,
     formatBytes(figures.residentBytes),
     formatMs(figures.eventLoopDelayP99Ms),
@@ -193,10 +194,6 @@ function megabytes(bytesPerSecond: number): string {
 
 function perSecond(rate: number): string {
   return rate === 0 || rate >= 100 ? rate.toFixed(0) : rate.toFixed(1);
-}
-
-function count(amount: number, what: string): string {
-  return `${amount} ${what}${amount === 1 ? "" : "s"}`;
 }
 
 function time(unixMs: number): string {

@@ -1,6 +1,7 @@
 import { Figures, type Link } from "@sallyport/proto/router";
 import type { LoopDelay } from "../loop-delay.ts";
 import type { Router } from "../router.ts";
+import { drainMessage } from "./drain-message.ts";
 
 export interface FiguresSources {
   readonly router: Router;
@@ -34,5 +35,6 @@ export function figuresMessage({ router, links, loopDelay, routerId }: FiguresSo
     residentBytes: process.memoryUsage.rss(),
     eventLoopDelayP99Ms: loopDelay.p99Ms,
     shed: counters.shed,
+    drain: drainMessage(router.drain.phase),
   });
 }
