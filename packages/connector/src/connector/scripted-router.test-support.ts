@@ -51,6 +51,12 @@ export interface RouterScript {
   readonly tellPolicy?: (envelopes: readonly PolicyEnvelope[], workload: string) => readonly PolicyEnvelope[];
   /** Nobody is let in: each is told that it is revoked. */
   readonly turnsAway?: boolean;
+  /** Services that it says are gone, each time after what it tells of policy. */
+  readonly saysGone?: readonly string[];
+  /** Nobody may host here. */
+  readonly refusesHosts?: boolean;
+  /** Takes blocks of the record and acknowledges none. */
+  readonly keepsBlocks?: boolean;
   /** Every dial is refused so, before policy is asked. */
   readonly refusesDials?: string;
   readonly onEnrollment?: (stream: TunnelStream) => void;
@@ -212,7 +218,7 @@ export class ScriptedRouter implements AsyncDisposable {
       const { service } = message.value;
       this.announced.push(message.value);
       const decision = this.#policy.decide().decideHost(attached.peer, service);
-      const accepted = decision.decision === "allow";
+      const accepted = decision.decision === "allow" && this.#script.refusesHosts !== true;
       if (accepted) attached.hosts.add(service);
       const { decisionId, reason, code, sliceVersion } = decision;
       const refusal = accepted
@@ -303,6 +309,8 @@ export class ScriptedRouter implements AsyncDisposable {
       for (const { kind, envelope } of tellPolicy(this.#policy.envelopes(), workload)) {
         await writeMessage(stream, PolicyUpdate, { update: { $case: kind, value: envelope } });
       }
+      for (const service of this.#script.saysGone ?? [])
+        await writeMessage(stream, PolicyUpdate, { update: { $case: "sliceRemoved", value: service } });
     };
     const retell = (): void => void tell().catch(() => undefined);
     const stop = this.#policy.onChange(retell);
@@ -319,6 +327,7 @@ export class ScriptedRouter implements AsyncDisposable {
     for (;;) {
       const publish = await readMessage(stream, AuditPublish);
       if (publish?.block === undefined) return;
+      if (this.#script.keepsBlocks === true) continue;
       const { epoch, number, events } = Block.decode(publish.block.block);
       this.events.push(...events.map((bytes) => EventCodec.decode(bytes)));
       await writeMessage(stream, AuditAck, { epoch, number, errorCode: "" });

@@ -119,6 +119,33 @@ describe("a workload of a network with two routers", () => {
     expect(routerAt(1).dialsSeen).toBe(1);
   });
 
+  test("is hosted while one router takes its offer, and keeps what each says apart", async () => {
+    await twoRouters({ refusesHosts: true });
+    const host = await onBoth("host");
+    const hosting = host.host("files", "tcp", () => undefined);
+    await hosting.ready;
+    const [first, second] = world.routers.map(({ id }) => hosting.answers.get(id)?.kind);
+    expect([first, second]).toStrictEqual(["refused", "hosted"]);
+    expect(hosting.status).toStrictEqual({ kind: "hosted" });
+    routerAt(1).stop();
+    await expect.poll(() => hosting.status.kind).toBe("refused");
+  });
+
+  test("is told that hosting is refused when no router takes its offer", async () => {
+    await twoRouters({ refusesHosts: true }, { refusesHosts: true });
+    const host = await onBoth("host");
+    const hosting = host.host("files", "tcp", () => undefined);
+    await expect(hosting.ready).rejects.toMatchObject({ code: "HOST_REFUSED" });
+  });
+
+  test("puts its record over the other router when one takes it and acknowledges nothing", async () => {
+    await twoRouters({ keepsBlocks: true });
+    const agent = await onBoth("agent");
+    await expect(agent.dial("files")).rejects.toMatchObject({ refusal: { code: "NO_HOST" } });
+    await agent.flushAudit();
+    expect(routerAt(1).events.map(({ kind }) => kind)).toContain("circuit.refused");
+  }, 30_000);
+
   test("puts its record over the router that is left", async () => {
     await twoRouters();
     const agent = await onBoth("agent");
@@ -205,6 +232,28 @@ describe("a router that withholds policy", () => {
     await expect.poll(() => new Set(agent.tunnels.map(({ headSequence }) => headSequence)).size).toBe(2);
     expect(world.log.lines.filter((line) => line.includes("policy update refused"))).toStrictEqual([]);
     expect(await ask(agent, "a question")).toBe("a question");
+  });
+});
+
+describe("that a service is gone", () => {
+  test("counts for nothing from one router, when the signed head lists it and the other does not say so", async () => {
+    await twoRouters({}, { saysGone: ["files"] });
+    const [agent, host] = [await onBoth("agent"), await onBoth("host")];
+    await echo(host);
+    expect(await ask(agent, "a question")).toBe("a question");
+    routerAt(0).stop();
+    // Now every router says it.
+    await expect.poll(() => agent.policy.protocolOf("files"), { timeout: 5_000 }).toBeUndefined();
+  });
+
+  test("counts at once from the only router", async () => {
+    world = await connectorWorld({ script: { saysGone: ["files"] } });
+    const host = await world.connector("host");
+    const agent = await world.connector("agent");
+    host.host("files", "tcp", () => undefined);
+    await world.router.until(() => world.router.hosted.has("files"));
+    await expect(agent.dial("files")).rejects.toMatchObject({ name: "ConnectorError" });
+    expect(agent.policy.protocolOf("files")).toBeUndefined();
   });
 });
 
