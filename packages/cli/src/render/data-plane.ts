@@ -10,7 +10,7 @@ export type On<T> = T & { readonly router: string };
 /** Enough to tell ids apart; `--json` has the whole. */
 const SHORT_ID_CHARACTERS = 8;
 
-export function healthWord(health: HostHealth): "up" | "down" | "unknown" {
+function healthWord(health: HostHealth): "up" | "down" | "unknown" {
   if (health === HostHealth.HOST_HEALTH_UP) return "up";
   return health === HostHealth.HOST_HEALTH_DOWN ? "down" : "unknown";
 }
