@@ -1,17 +1,13 @@
 /**
  * The links of this router to all others.
  *
- *   1. Who is there comes from the handshake: a router of the own trust domain that the deny-list does not name, and nothing else gets a link.
- *   2. Nobody is admitted while it is not known whom the deny-list names.
- *   3. Routers and links are bounded in number; a further one is turned away.
- *   4. A dial that comes over a link is judged as if it came over a tunnel, and answered from own tunnels only.
+ *   1. Routers and links are bounded in number; a further one is turned away.
+ *   2. A dial that comes over a link is judged as if it came over a tunnel, and answered from own tunnels only.
+ *   3. A link that took the place of another is the one whose hosts count.
  */
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
-import { WireCode } from "@sallyport/frame";
 import type { SvidSource } from "@sallyport/identity";
-import { MtlsError, connectMtls, createMtlsServer, type MtlsServer, type Peer } from "@sallyport/mtls";
 import type { PolicyChange, PolicyState } from "@sallyport/policy-engine";
 import type { Hello, HostsDelta, HostsSnapshot, StreamOpen } from "@sallyport/proto/tunnel";
 import { describeChannelEnd } from "@sallyport/tunnel";
@@ -20,13 +16,11 @@ import type { HostRegistry } from "../domain/host-registry.ts";
 import { ownParty } from "../domain/party.ts";
 import { refusal } from "../domain/refusal.ts";
 import type { TunnelEnd } from "../domain/tunnel-end.ts";
-import { linkClosed, linkOpened, linkRefused, type Record } from "../events.ts";
+import { linkClosed, linkOpened, type Record } from "../events.ts";
 import type { RouterLimits } from "../limits.ts";
-import { linkAlpn } from "../public-port/public-port.ts";
-import { TokenBucket } from "../public-port/token-bucket.ts";
-import { turnAway } from "../public-port/turn-away.ts";
 import { Splice } from "../splice/splice.ts";
 import { HostAnnouncer } from "./host-announcer.ts";
+import { LinkDoor, type ProvenRouter } from "./link-door.ts";
 import { LinkTunnel, type LinkOwner } from "./link-tunnel.ts";
 import { PeerRouter } from "./peer-router.ts";
 import { RemoteHosts } from "./remote-hosts.ts";
@@ -53,8 +47,6 @@ export interface KnownRouter {
   readonly linkAddress: string;
 }
 
-type Refused = { readonly code: string; readonly reason: string; readonly wireCode: number };
-
 const backoff = { firstMs: 100, maxMs: 5_000 };
 const sweepEveryMs = 250;
 const gatherMs = 20;
@@ -64,33 +56,28 @@ export class Links implements LinkOwner, AsyncDisposable {
   readonly #options: LinksOptions;
   readonly #ownId: string;
   readonly #trustDomain: string;
-  readonly #mtls: MtlsServer;
+  readonly #door: LinkDoor;
   readonly #announcer: HostAnnouncer;
   readonly #peers = new Map<string, PeerRouter>();
   readonly #links = new Set<LinkTunnel>();
   readonly #remoteHosts = new Map<LinkTunnel, RemoteHosts>();
   readonly #greeting = new Map<LinkTunnel, (over: TunnelEnd | null) => void>();
   readonly #listeners = new Set<() => void>();
-  readonly #recordable: TokenBucket;
   readonly #sweep: NodeJS.Timeout;
-  #unrecorded = 0;
   #draining = false;
 
   constructor(options: LinksOptions) {
     this.#options = options;
-    const { identity, hosts, routerEpoch, limits } = options;
+    const { identity, hosts, routerEpoch } = options;
     const { id } = identity.current().identity;
     this.#ownId = id.uri;
     this.#trustDomain = id.trustDomain;
-    this.#mtls = createMtlsServer({
-      identity,
-      alpn: [linkAlpn],
-      clientCertificate: "required",
-      handshakeTimeoutMs: limits.handshakeMs,
+    this.#door = new LinkDoor({
+      ...options,
+      hasRoom: (routerId) => this.#hasRoom(routerId),
+      draining: () => this.#draining,
     });
     this.#announcer = new HostAnnouncer({ hosts, routerEpoch, gatherMs, gatherLoadMs });
-    const perSecond = limits.recordedRefusalsPerSecond;
-    this.#recordable = new TokenBucket({ perSecond, burst: perSecond });
     this.#sweep = setInterval(() => {
       this.#forgetTheSilent();
       for (const link of this.#links) link.look();
@@ -128,17 +115,8 @@ export class Links implements LinkOwner, AsyncDisposable {
 
   /** A connection whose ClientHello asks for a link. `deadline` ends the handshake. */
   async accept(carrier: Socket, deadline: AbortSignal): Promise<void> {
-    const remoteAddress = carrier.remoteAddress ?? "";
-    try {
-      const { socket, peer } = await this.#mtls.accept(carrier, deadline);
-      if (peer === null) return void socket.destroy();
-      const refused = this.#refusedBecause(peer, "accepted");
-      if (refused === null) this.#begin(socket, peer, "accepted", remoteAddress);
-      else this.#turnAway(socket, peer, remoteAddress, refused);
-    } catch (error) {
-      const code = error instanceof MtlsError ? error.code : "HANDSHAKE_TIMEOUT";
-      this.#recordRefused(remoteAddress, null, { code, reason: messageOf(error) });
-    }
+    const proven = await this.#door.accept(carrier, deadline);
+    if (proven !== null) this.#begin(proven);
   }
 
   /** To be called after each change of policy. */
@@ -148,7 +126,7 @@ export class Links implements LinkOwner, AsyncDisposable {
       if (entry !== null) link.revoke(`On the deny-list${entry.reason === "" ? "" : `: ${entry.reason}`}`);
     }
     for (const remote of this.#remoteHosts.values()) remote.policyChanged(change);
-    // Without a fresh head nobody is admitted (2).
+    // Without a fresh head nobody is admitted.
     if (change.headAdvanced) for (const peer of this.#peers.values()) peer.tryNow();
   }
 
@@ -177,7 +155,7 @@ export class Links implements LinkOwner, AsyncDisposable {
     this.#greeted(link, null);
   }
 
-  /** 4 */
+  /** 2 */
   open(link: LinkTunnel, streamId: number, open: StreamOpen): void {
     const { service, dialerId, dialerSerial, dialerIssuers } = open;
     const named = { spiffeId: dialerId, serial: dialerSerial, issuers: dialerIssuers };
@@ -199,6 +177,7 @@ export class Links implements LinkOwner, AsyncDisposable {
 
   hostsSnapshot(link: LinkTunnel, snapshot: HostsSnapshot): void {
     this.#remoteHosts.get(link)?.snapshot(snapshot);
+    // 3
     for (const before of this.#peers.get(link.routerId)?.links ?? [])
       if (before !== link) this.#remoteHosts.get(before)?.close();
     this.#announceChange();
@@ -229,10 +208,16 @@ export class Links implements LinkOwner, AsyncDisposable {
     for (const peer of this.#peers.values()) peer.forget();
     this.close();
     this.#announcer[Symbol.dispose]();
-    await this.#mtls[Symbol.asyncDispose]();
+    await this.#door[Symbol.asyncDispose]();
   }
 
-  /** 3 */
+  /** 1 */
+  #hasRoom(routerId: string): boolean {
+    const own = [...this.#links].filter((link) => link.routerId === routerId).length;
+    return own < this.#options.limits.maxLinksPerRouter && this.#peer(routerId) !== undefined;
+  }
+
+  /** 1 */
   #peer(routerId: string): PeerRouter | undefined {
     const known = this.#peers.get(routerId);
     if (known !== undefined) return known;
@@ -257,34 +242,17 @@ export class Links implements LinkOwner, AsyncDisposable {
   }
 
   async #connect(routerId: string, address: string, signal: AbortSignal): Promise<void> {
-    const { identity, limits } = this.#options;
-    const { socket, peer } = await connectMtls({
-      carrier: hostPortOf(address),
-      identity,
-      trust: identity.bundle(),
-      alpn: linkAlpn,
-      expect: ({ kind, id }) => kind === "router" && id.uri === routerId,
-      handshakeTimeoutMs: limits.handshakeMs,
-      signal,
-    });
-    const refused = this.#refusedBecause(peer, "dialed");
-    if (refused !== null) {
-      this.#turnAway(socket, peer, address, refused);
-      throw new Error(refused.reason);
-    }
-    const link = this.#begin(socket, peer, "dialed", address);
+    const link = this.#begin(await this.#door.connect(routerId, address, signal));
     const end = await new Promise<TunnelEnd | null>((resolve) => this.#greeting.set(link, resolve));
     if (end !== null) throw new Error(describe(end));
   }
 
-  #begin(socket: TLSSocket, peer: Peer, direction: "dialed" | "accepted", remoteAddress: string): LinkTunnel {
+  #begin({ socket, ...proven }: ProvenRouter): LinkTunnel {
     const { limits, hello } = this.#options;
     const link = new LinkTunnel({
+      ...proven,
       linkId: randomUUID(),
-      direction,
       carrier: socket,
-      peer,
-      remoteAddress,
       splice: new Splice(),
       owner: this,
       hello: hello(),
@@ -292,47 +260,6 @@ export class Links implements LinkOwner, AsyncDisposable {
     });
     this.#links.add(link);
     return link;
-  }
-
-  /** 1, 2, 3 */
-  #refusedBecause(peer: Peer, direction: "dialed" | "accepted"): Refused | null {
-    const { policy, limits } = this.#options;
-    const { identity } = peer;
-    const { uri } = identity.id;
-    if (identity.kind !== "router")
-      return refused("IDENTITY_DENIED", `A ${identity.kind} has no links.`, WireCode.revoked);
-    if (uri === this.#ownId)
-      return refused("IDENTITY_DENIED", "Another process has this router's name.", WireCode.protocol);
-    if (direction === "accepted" && this.#ownId < uri)
-      return refused("PROTOCOL", "Of these two routers this one dials.", WireCode.protocol);
-    if (this.#draining) return refused("DRAINING", "This router is going away.", WireCode.unavailable);
-    const freshness = policy.freshness();
-    if (freshness.kind !== "fresh") return refused("HEAD_STALE", freshness.reason, WireCode.unavailable);
-    const entry = policy.denied(ownParty(peer));
-    if (entry !== null) {
-      const why = entry.reason === "" ? "" : `: ${entry.reason}`;
-      return refused("IDENTITY_DENIED", `On the deny-list${why}`, WireCode.revoked);
-    }
-    const own = [...this.#links].filter(({ routerId }) => routerId === uri).length;
-    if (own >= limits.maxLinksPerRouter || this.#peer(uri) === undefined)
-      return refused("OVERLOADED", "Too many links.", WireCode.limit);
-    return null;
-  }
-
-  #turnAway(socket: TLSSocket, peer: Peer, remoteAddress: string, why: Refused): void {
-    this.#recordRefused(remoteAddress, peer, why);
-    turnAway(socket, why.wireCode);
-  }
-
-  /** As often as anyone likes: the record gets some of it, and the count of the rest. */
-  #recordRefused(remoteAddress: string, peer: Peer | null, why: Pick<Refused, "code" | "reason">): void {
-    if (!this.#recordable.take()) {
-      this.#unrecorded += 1;
-      return;
-    }
-    const unrecorded = this.#unrecorded;
-    this.#unrecorded = 0;
-    this.#options.record(linkRefused({ remoteAddress, peer, code: why.code, reason: why.reason, unrecorded }));
   }
 
   #greeted(link: LinkTunnel, over: TunnelEnd | null): void {
@@ -354,19 +281,6 @@ export class Links implements LinkOwner, AsyncDisposable {
   }
 }
 
-function refused(code: string, reason: string, wireCode: number): Refused {
-  return { code, reason, wireCode };
-}
-
 function describe(end: TunnelEnd): string {
   return end.kind === "left" ? describeChannelEnd(end.channel) : `this side ended the link: ${end.kind}`;
-}
-
-function hostPortOf(address: string): { readonly host: string; readonly port: number } {
-  const colon = address.lastIndexOf(":");
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
