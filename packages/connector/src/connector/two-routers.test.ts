@@ -1,4 +1,5 @@
 import { text } from "node:stream/consumers";
+import { WireCode } from "@sallyport/frame";
 import { HostAnnounce, Precedence } from "@sallyport/proto/tunnel";
 import { freePort } from "@sallyport/testing";
 import { afterEach, describe, expect, test } from "vitest";
@@ -7,7 +8,7 @@ import { Connector } from "./connector.ts";
 import { reachRules } from "../test-policy.test-support.ts";
 import { connectorWorld, type ConnectorWorld } from "./connector-world.test-support.ts";
 import type { Hosting } from "./hosting.ts";
-import { ScriptedRouter, type RouterScript } from "./scripted-router.test-support.ts";
+import { ScriptedRouter, splice, type JoinedStreams, type RouterScript } from "./scripted-router.test-support.ts";
 
 let world: ConnectorWorld;
 const owned: AsyncDisposable[] = [];
@@ -92,6 +93,26 @@ describe("a workload of a network with two routers", () => {
     expect(await ask(agent, "a question")).toBe("a question");
     expect(killed).toBe(true);
     expect(new Set(nonces).size).toBe(2);
+  });
+
+  test.each([
+    ["its router is killed", () => routerAt(0).stop()],
+    ["the path behind its router is lost", ({ dialer }: JoinedStreams) => dialer.reset(WireCode.gone)],
+  ])("dials again at once when %s in the middle of the circuit's handshake", async (_, breakIt) => {
+    let broken = 0;
+    const relay = (streams: JoinedStreams): void => {
+      if (broken > 0) return splice(streams.dialer, streams.host);
+      // The first bytes of the handshake.
+      streams.dialer.once("data", () => {
+        broken += 1;
+        breakIt(streams);
+      });
+    };
+    await twoRouters({ relay });
+    const [agent, host] = [await onBoth("agent"), await onBoth("host")];
+    await echo(host);
+    expect(await ask(agent, "a question")).toBe("a question");
+    expect(broken).toBe(1);
   });
 
   test.each(["NO_HOST", "HOST_DOWN", "OVERLOADED", "DRAINING", "HEAD_STALE"])(
