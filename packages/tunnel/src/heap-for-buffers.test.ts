@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 const run = promisify(execFile);
 const subject = fileURLToPath(new URL("heap-for-buffers.ts", import.meta.url));
 
-/** Full collections of a process that makes half a gigabyte of buffers, 64 KiB each, and keeps none. */
+/** Full collections of a process that makes a gigabyte of buffers, 64 KiB each, and keeps none. */
 async function fullCollections(prepare: string): Promise<number> {
   const program = `
     import { PerformanceObserver, constants } from "node:perf_hooks";
@@ -16,7 +16,7 @@ async function fullCollections(prepare: string): Promise<number> {
     new PerformanceObserver((list) => {
       for (const { detail } of list.getEntries()) if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) full += 1;
     }).observe({ entryTypes: ["gc"] });
-    for (let turn = 0; turn < 500; turn += 1) {
+    for (let turn = 0; turn < 1_000; turn += 1) {
       for (let made = 0; made < 16; made += 1) Buffer.allocUnsafeSlow(65_536);
       await new Promise(setImmediate);
     }
