@@ -40,6 +40,7 @@ test.each<[string, Partial<RouterLimits>]>([
     await using network = await RouterNetwork.start({ limits });
     await ended(await unreadHost(network));
     expect(network.recorded("tunnel.closed").map(({ actorName }) => actorName)).toEqual(["shelf"]);
+    expect(network.router.counters.shed).toEqual(Object.fromEntries(Object.keys(limits).map((limit) => [limit, 1])));
     expect(network.recorded("circuit.closed")).toHaveLength(streams);
     await network.host("shelf", ["files"]);
     const [{ peer } = { peer: null }] = [...network.router.switchboard.tunnels];

@@ -95,6 +95,7 @@ export class Router implements AsyncDisposable {
       publishBlock,
       enrollmentAddress,
       maxPerTunnel: this.#limits.maxBuiltInStreamsPerTunnel,
+      onShed: () => this.counters.shedBy("maxBuiltInStreamsPerTunnel"),
       onTrouble,
     });
     const { loopDelayMs = () => 0 } = options;

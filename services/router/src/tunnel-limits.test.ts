@@ -66,6 +66,7 @@ test("maxQueuedBytesPerStream: a reader that grants what it does not read loses 
   await closed;
   expect(stream.errored).toMatchObject({ code: "STREAM_RESET", wireCode: WireCode.limit });
   expect(network.recorded("circuit.closed")).toMatchObject([{ outcome: "error", errorCode: "OVERLOADED" }]);
+  expect(network.router.counters.shed).toEqual({ maxQueuedBytesPerStream: 1 });
   raw.socket.resume();
   await raw.next(FrameType.reset);
   expect(network.router.switchboard.tunnels.size).toBe(2);

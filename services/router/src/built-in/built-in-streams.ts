@@ -17,6 +17,8 @@ export interface BuiltInOptions {
   readonly publishBlock: PublishBlock;
   readonly enrollmentAddress: { readonly host: string; readonly port: number };
   readonly maxPerTunnel: number;
+  /** A stream was refused since there were so many. */
+  readonly onShed: () => void;
   /** A stream that broke: for the log only. */
   readonly onTrouble: (service: string, error: unknown) => void;
 }
@@ -50,8 +52,10 @@ export class BuiltInStreams implements BuiltIns {
         streamId,
         refusal("SERVICE_UNKNOWN", `There is no built-in service "${service.slice(0, 64)}".`),
       );
-    if (open >= this.#options.maxPerTunnel)
+    if (open >= this.#options.maxPerTunnel) {
+      this.#options.onShed();
       return tunnel.refuse(streamId, refusal("OVERLOADED", "Too many built-in streams on this tunnel."));
+    }
     this.#open.set(tunnel, open + 1);
     void this.#serve(serve, tunnel, streamId, service);
   }

@@ -92,7 +92,7 @@ export class Circuits {
   }
 
   ended(circuit: Circuit, end: CircuitEnd): void {
-    if (end.kind === "cut") this.#options.counters.circuitsCut += 1;
+    this.#count(end);
     this.#byId.delete(circuit.circuitId);
     this.#byIdentity.delete(circuit.dialer, circuit);
     this.#byIdentity.delete(circuit.host, circuit);
@@ -102,6 +102,13 @@ export class Circuits {
     this.#options.record(circuitClosed(circuit, end));
     this.#options.changes.tell({ kind: "circuit-gone", circuit });
     this.#options.onEnd();
+  }
+
+  #count(end: CircuitEnd): void {
+    const { counters } = this.#options;
+    if (end.kind === "cut") counters.circuitsCut += 1;
+    if (end.kind === "overgranted") counters.shedBy("maxQueuedBytesPerStream");
+    if (end.kind === "shed") counters.shedBy("maxQueuedBytesPerLink");
   }
 
   /** Both parties of each circuit of these services, again, by the policy that is now. */

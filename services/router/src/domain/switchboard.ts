@@ -18,7 +18,7 @@ import { Hosting } from "./hosting.ts";
 import { OpenRates } from "./open-rates.ts";
 import { refusal } from "./refusal.ts";
 import type { RouterTunnel, TunnelOwner } from "./router-tunnel.ts";
-import type { TunnelEnd } from "./tunnel-end.ts";
+import { limitBehind, type TunnelEnd } from "./tunnel-end.ts";
 import { Tunnels } from "./tunnels.ts";
 
 /** Streams that end in the router itself, by service name. */
@@ -107,9 +107,11 @@ export class Switchboard implements TunnelOwner {
   over(tunnel: RouterTunnel, end: TunnelEnd): void {
     this.#hosting.over(tunnel);
     if (!this.tunnels.delete(tunnel)) return;
+    this.changes.tell({ kind: "tunnel-gone", tunnel });
+    const limit = limitBehind(end);
+    if (limit !== null) this.#options.counters.shedBy(limit);
     // Who leaves before the hello only looked which router this is: there was never a tunnel to put on record.
     if (end.kind === "left" && !this.#greeted.has(tunnel)) return;
-    this.changes.tell({ kind: "tunnel-gone", tunnel });
     this.#options.record(tunnelClosed(tunnel, end, (Date.now() - tunnel.sinceUnixMs) * 1_000));
   }
 

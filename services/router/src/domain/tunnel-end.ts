@@ -1,5 +1,6 @@
 import { WireCode } from "@sallyport/frame";
 import type { ChannelEnd } from "@sallyport/tunnel";
+import type { RouterLimits } from "../limits.ts";
 import type { CircuitEnd, Kick, Side } from "./circuit.ts";
 
 /** How a tunnel ended. Every tunnel ends once, with one of these. */
@@ -39,6 +40,26 @@ export function wireCodeOf(end: DecidedEnd): number {
       return WireCode.protocol;
     case "kicked":
       return WireCode.kicked;
+  }
+}
+
+/** The limit for which a tunnel ended; null when it was for none, or for one of the protocol. */
+export function limitBehind(end: TunnelEnd): keyof RouterLimits | null {
+  switch (end.kind) {
+    case "left":
+      return end.channel.kind === "overflowed" ? "maxQueuedBytesPerTunnel" : null;
+    case "overflowed":
+      return "maxQueuedBytes";
+    case "unresponsive":
+      return "probeTimeoutMs";
+    case "no-hello":
+      return "helloMs";
+    case "revoked":
+    case "expired":
+    case "drained":
+    case "superseded":
+    case "kicked":
+      return null;
   }
 }
 
