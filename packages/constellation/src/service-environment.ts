@@ -21,6 +21,8 @@ export interface EnvironmentInput {
   readonly linkAddresses: readonly string[] | undefined;
   /** Undefined: the CA's own default. */
   readonly svidTtlSeconds: number | undefined;
+  /** Our own. */
+  readonly env: NodeJS.ProcessEnv;
 }
 
 /** The settings of a service, whole: a service inherits nothing of ours but what `inherited` names. No value is a secret. */
@@ -44,7 +46,7 @@ export function serviceEnvironment(instance: Instance, input: EnvironmentInput):
 
 function routerSettings(
   router: RouterEntry,
-  { network, linkAddresses = [] }: EnvironmentInput,
+  { network, linkAddresses = [], env }: EnvironmentInput,
 ): Readonly<Record<string, string>> {
   const running = runningRouters(network);
   const isShared = running.some(({ name, listen }) => name !== router.name && listen === router.listen);
@@ -57,7 +59,17 @@ function routerSettings(
     SALLYPORT_LINK_ADDRESS: linkAddresses[Number(router.name) - 1] ?? linkListen,
     SALLYPORT_ENROLL_ADDRESS: loopback(network.ports.enroll),
     SALLYPORT_ENROLLMENT_ADDRESS: loopback(network.ports.enrollment),
+    ...inheritedLimits(env),
   };
+}
+
+/** The limits that whoever starts the network sets for its routers: `SALLYPORT_LIMIT_<NAME>`, as docs/limits.md has them. */
+export function inheritedLimits(env: NodeJS.ProcessEnv): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) =>
+      name.startsWith("SALLYPORT_LIMIT_") && value !== undefined ? [[name, value]] : [],
+    ),
+  );
 }
 
 function ownSettings(

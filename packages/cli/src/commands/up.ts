@@ -52,6 +52,7 @@ Examples:
   $ sallyport up --json | head -1
 
 Routers of one machine share their port; a workload keeps tunnels to two of them.
+Limits of the routers come from the environment, such as SALLYPORT_LIMIT_DRAIN_GRACE_MS=30000 (docs/limits.md).
 The state folder holds the network; the keys that open it lie apart, under $XDG_DATA_HOME/sallyport/keys.`,
     )
     .action(async (options: UpOptions) => {
