@@ -42,7 +42,9 @@ export class TcpTarget {
   }
 
   #connect(timeoutMs: number): Promise<Socket> {
-    const socket = connect({ ...this.#address, allowHalfOpen: true, noDelay: true, highWaterMark: writeAheadBytes });
+    // A variable, since the types of `connect` do not know the option that its socket takes.
+    const options = { ...this.#address, allowHalfOpen: true, noDelay: true, highWaterMark: writeAheadBytes };
+    const socket = connect(options);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
       socket.once("connect", () => {
