@@ -109,8 +109,14 @@ function refuseUnknown(env: NodeJS.ProcessEnv, known: readonly string[]): void {
   throw new ServiceError({
     code: "CONFIG_INVALID",
     message: `unknown setting: ${unknown.join(", ")}`,
-    remedy: `Known settings are ${known.join(", ")}.`,
+    remedy: `Known settings are ${listed(known).join(", ")}.`,
   });
+}
+
+/** Limits are many, and documented beside each other: a message that named them all would hide what it says. */
+function listed(known: readonly string[]): readonly string[] {
+  const others = known.filter((name) => !name.startsWith("SALLYPORT_LIMIT_"));
+  return others.length === known.length ? known : [...others, "SALLYPORT_LIMIT_<NAME> (docs/limits.md)"];
 }
 
 function parse<Schema extends z.ZodType>(schema: Schema, env: NodeJS.ProcessEnv): z.output<Schema> {

@@ -57,3 +57,11 @@ test.each([
 ])("%s=%s is refused: %s", (name, value, message) => {
   expect(() => readConfig({ ...env, [name]: value })).toThrow(message);
 });
+
+test("a misspelt limit is told where limits are, without a list of them all", () => {
+  const misspelt = { ...env, SALLYPORT_LIMIT_MAX_TUNELS: "7" };
+  const refused = expect.objectContaining({
+    remedy: expect.stringMatching(/SALLYPORT_ROUTER_LISTEN.*, SALLYPORT_LIMIT_<NAME> \(docs\/limits\.md\)\.$/),
+  });
+  expect(() => readConfig(misspelt)).toThrow(refused);
+});
