@@ -17,6 +17,7 @@ type Held = { -readonly [Key in keyof HostEntry]: HostEntry[Key] };
 export class HostRegistry {
   /** Of each service, whoever was not chosen for longest comes first. */
   readonly #byService = new Map<string, Held[]>();
+  readonly #held = new Map<HostEntry, Held>();
   readonly #listeners = new Set<(change: HostChange) => void>();
 
   add(offer: HostOffer, health: HostHealth = { kind: "unknown" }): HostEntry {
@@ -24,16 +25,18 @@ export class HostRegistry {
     const lastUpUnixMs = health.kind === "up" ? Date.now() : 0;
     const state = { sinceUnixMs: Date.now(), health, lastUpUnixMs, circuits: 0, circuitsElsewhere: 0 };
     const entry: Held = { service, party, port, cost, precedence, ...state };
-    this.#byService.set(service, [...(this.#byService.get(service) ?? []), entry]);
+    const entries = this.#byService.get(service);
+    if (entries === undefined) this.#byService.set(service, [entry]);
+    else entries.push(entry);
+    this.#held.set(entry, entry);
     this.#announce({ kind: "added", entry });
     return entry;
   }
 
   /** False when it was not there. */
   remove(entry: HostEntry): boolean {
-    const entries = this.#byService.get(entry.service) ?? [];
-    const rest = entries.filter((known) => known !== entry);
-    if (rest.length === entries.length) return false;
+    if (!this.#held.delete(entry)) return false;
+    const rest = (this.#byService.get(entry.service) ?? []).filter((known) => known !== entry);
     if (rest.length === 0) this.#byService.delete(entry.service);
     else this.#byService.set(entry.service, rest);
     this.#announce({ kind: "removed", entry });
@@ -42,7 +45,7 @@ export class HostRegistry {
 
   /** What the host says of itself. */
   setPreference(entry: HostEntry, { cost, precedence }: Pick<HostOffer, "cost" | "precedence">): void {
-    const held = this.#held(entry);
+    const held = this.#held.get(entry);
     if (held === undefined || (held.cost === cost && held.precedence === precedence)) return;
     held.cost = cost;
     held.precedence = precedence;
@@ -51,7 +54,7 @@ export class HostRegistry {
 
   /** What a probe or a circuit showed. Of an entry that is gone meanwhile: nothing. */
   setHealth(entry: HostEntry, health: HostHealth): void {
-    const held = this.#held(entry);
+    const held = this.#held.get(entry);
     if (held === undefined) return;
     if (health.kind === "up") held.lastUpUnixMs = Date.now();
     const same = held.health.kind === health.kind;
@@ -100,12 +103,8 @@ export class HostRegistry {
     return () => this.#listeners.delete(listener);
   }
 
-  #held(entry: HostEntry): Held | undefined {
-    return this.#byService.get(entry.service)?.find((known) => known === entry);
-  }
-
   #load(entry: HostEntry, change: (held: Held) => void): void {
-    const held = this.#held(entry);
+    const held = this.#held.get(entry);
     if (held === undefined) return;
     change(held);
     this.#announce({ kind: "load", entry });

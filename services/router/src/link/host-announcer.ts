@@ -46,13 +46,7 @@ export class HostAnnouncer implements Disposable {
 
   /** From now on `link` hears of this router's hosts. */
   begin(link: AnnouncedTo): void {
-    const refs = new Map(
-      this.#options.hosts
-        .list()
-        .filter(isLocal)
-        .map((entry) => [keyOf(entry), refOf(entry)]),
-    );
-    const hosts = [...refs.values()].flatMap((ref) => this.#announcementOf(ref) ?? []);
+    const hosts = [...ownOffers(this.#options.hosts.list()).values()].map(announcementOf);
     const [first = [], ...rest] = parts(hosts);
     this.#sequences.set(link, 0);
     const snapshot = HostsSnapshot.create({ ...this.#next(link), hosts: first });
@@ -70,7 +64,8 @@ export class HostAnnouncer implements Disposable {
   }
 
   #note({ kind, entry }: HostChange): void {
-    if (!isLocal(entry)) return; // 1
+    // A link that comes later begins with a snapshot.
+    if (!isLocal(entry) || this.#sequences.size === 0) return;
     this.#touched.set(keyOf(entry), refOf(entry));
     this.#schedule(kind === "load" ? this.#options.gatherLoadMs : this.#options.gatherMs);
   }
@@ -86,40 +81,19 @@ export class HostAnnouncer implements Disposable {
     this.#timer = null;
     const refs = [...this.#touched.values()];
     this.#touched.clear();
+    const services = new Set(refs.map(({ service }) => service));
+    const offers = ownOffers([...services].flatMap((service) => this.#options.hosts.of(service)));
     const changed: LinkHost[] = [];
     const gone: LinkHostRef[] = [];
     for (const ref of refs) {
-      const host = this.#announcementOf(ref);
-      if (host === null) gone.push(ref);
-      else changed.push(host);
+      const ofHost = offers.get(keyFrom(ref));
+      if (ofHost === undefined) gone.push(ref);
+      else changed.push(announcementOf(ofHost));
     }
     for (const link of this.#sequences.keys()) {
       for (const part of parts(gone)) this.#sendDelta(link, [], part);
       for (const part of parts(changed)) this.#sendDelta(link, part, []);
     }
-  }
-
-  /** As it is now; null when it is gone (4). */
-  #announcementOf(ref: LinkHostRef): LinkHost | null {
-    const offers = this.#options.hosts
-      .of(ref.service)
-      .filter((entry) => isLocal(entry) && keyOf(entry) === keyFrom(ref));
-    const latest = offers.reduce<HostEntry | null>(
-      (best, entry) => (best === null || entry.sinceUnixMs >= best.sinceUnixMs ? entry : best),
-      null,
-    );
-    if (latest === null) return null;
-    const { party, cost, precedence } = latest;
-    return {
-      ...ref,
-      serial: party.serial,
-      issuers: [...party.issuers],
-      cost,
-      precedence,
-      up: offers.some(({ health }) => health.kind !== "down"),
-      seenUp: offers.some(({ health }) => health.kind === "up"),
-      circuits: offers.reduce((sum, { circuits }) => sum + circuits, 0),
-    };
   }
 
   #sendDelta(link: AnnouncedTo, changed: LinkHost[], gone: LinkHostRef[]): void {
@@ -133,6 +107,34 @@ export class HostAnnouncer implements Disposable {
     this.#sequences.set(link, sequence);
     return { routerEpoch: this.#options.routerEpoch, sequence };
   }
+}
+
+/** By service and host, at least one each (1, 4). */
+function ownOffers(entries: readonly HostEntry[]): ReadonlyMap<string, readonly [HostEntry, ...HostEntry[]]> {
+  const offers = new Map<string, [HostEntry, ...HostEntry[]]>();
+  for (const entry of entries.filter(isLocal)) {
+    const known = offers.get(keyOf(entry));
+    if (known === undefined) offers.set(keyOf(entry), [entry]);
+    else known.push(entry);
+  }
+  return offers;
+}
+
+/** What is announced of one host for one service (4): as it offers it on its newest tunnel, with what it carries on all of them. */
+function announcementOf(offers: readonly [HostEntry, ...HostEntry[]]): LinkHost {
+  const [first, ...others] = offers;
+  const newest = others.reduce((best, entry) => (entry.sinceUnixMs >= best.sinceUnixMs ? entry : best), first);
+  const { party, cost, precedence } = newest;
+  return {
+    ...refOf(newest),
+    serial: party.serial,
+    issuers: [...party.issuers],
+    cost,
+    precedence,
+    up: offers.some(({ health }) => health.kind !== "down"),
+    seenUp: offers.some(({ health }) => health.kind === "up"),
+    circuits: offers.reduce((sum, { circuits }) => sum + circuits, 0),
+  };
 }
 
 function refOf({ service, party }: HostEntry): LinkHostRef {
