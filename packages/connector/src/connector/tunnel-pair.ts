@@ -42,6 +42,8 @@ export class TunnelPair implements AsyncDisposable {
   #first: number | undefined;
   #next: PromiseWithResolvers<OpenTunnel> = unheard();
   #lastFailure: unknown;
+  /** When the last tunnel was lost, by `performance.now()`. */
+  #lostAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: TunnelPairOptions) {
@@ -72,9 +74,14 @@ export class TunnelPair implements AsyncDisposable {
     const index = this.#usable.get(open);
     if (index === undefined) return;
     this.#usable.delete(open);
+    this.#lostAt = performance.now();
     this.#retiring.add(open);
     this.#releaseRetiring();
     this.#keepers[index]?.leave(open);
+  }
+
+  lostRouterWithin(ms: number): boolean {
+    return performance.now() - this.#lostAt < ms;
   }
 
   /** Fresh tunnels with the present certificate, then the old ones are given up. */
@@ -147,6 +154,7 @@ export class TunnelPair implements AsyncDisposable {
 
   #onEnded(open: OpenTunnel): void {
     this.#tunnels.delete(open.tunnel);
+    if (this.#usable.has(open)) this.#lostAt = performance.now();
     if (this.#usable.delete(open) || this.#retiring.delete(open)) this.#options.onReleased(open);
   }
 

@@ -126,6 +126,18 @@ describe("a workload of a network with two routers", () => {
     },
   );
 
+  test("is patient with a host that has yet to come back from a router that both lost", async () => {
+    await twoRouters();
+    const agent = await onBoth("agent");
+    routerAt(0).stop();
+    await expect.poll(() => agent.tunnels.length).toBe(1);
+    const asked = ask(agent, "a question");
+    await routerAt(1).until(() => routerAt(1).dialsSeen >= 2);
+    const host = await world.connector("host");
+    await host.host("files", "tcp", (circuit) => void circuit.pipe(circuit)).ready;
+    expect(await asked).toBe("a question");
+  });
+
   test("takes a denial by policy for final, and does not ask the other router", async () => {
     await twoRouters();
     const stranger = await onBoth("stranger");
@@ -145,8 +157,8 @@ describe("a workload of a network with two routers", () => {
     const host = await onBoth("host");
     const hosting = host.host("files", "tcp", () => undefined);
     await hosting.ready;
-    const [first, second] = world.routers.map(({ id }) => hosting.answers.get(id)?.kind);
-    expect([first, second]).toStrictEqual(["refused", "hosted"]);
+    const answers = (): readonly unknown[] => world.routers.map(({ id }) => hosting.answers.get(id)?.kind);
+    await expect.poll(answers).toStrictEqual(["refused", "hosted"]);
     expect(hosting.status).toStrictEqual({ kind: "hosted" });
     routerAt(1).stop();
     await expect.poll(() => hosting.status.kind).toBe("refused");

@@ -105,6 +105,11 @@ export class Uplink implements AsyncDisposable {
     this.#pair.retire(open);
   }
 
+  /** Whether a router ended or began to drain under a tunnel in the last `ms`. */
+  lostRouterWithin(ms: number): boolean {
+    return this.#pair.lostRouterWithin(ms);
+  }
+
   /** Has policy for `service` sent from now on. */
   want(service: string): void {
     this.#policyFeed.want(service);
