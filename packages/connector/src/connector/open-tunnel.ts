@@ -1,3 +1,4 @@
+import type { TLSSocket } from "node:tls";
 import type { SvidSource } from "@sallyport/identity";
 import { connectMtls, type Peer } from "@sallyport/mtls";
 import type { Control } from "@sallyport/proto/tunnel";
@@ -31,6 +32,7 @@ export interface OpenTunnelOptions extends TunnelHandlers {
 const alpn = "sallyport/1";
 const software = "sallyport/0.1.0";
 const helloTimeoutMs = 5_000;
+const leaveGraceMs = 2_000;
 
 /** A tunnel to the router that answers at an address; `taken` when that is one of which no second tunnel is wanted: it never sees a hello. */
 export async function openTunnel(options: OpenTunnelOptions): Promise<OpenTunnel | "taken"> {
@@ -44,9 +46,7 @@ export async function openTunnel(options: OpenTunnelOptions): Promise<OpenTunnel
     signal,
   });
   if (isTaken(peer.identity.id.uri)) {
-    // A polite end: the router has seen a whole handshake, and nothing to put on record.
-    socket.on("error", () => undefined).end();
-    socket.resume();
+    leave(socket);
     return "taken";
   }
   socket.setNoDelay(true);
@@ -69,4 +69,11 @@ export async function openTunnel(options: OpenTunnelOptions): Promise<OpenTunnel
     signal.removeEventListener("abort", stop);
   }
   return open;
+}
+
+/** A polite end: the router has seen a whole handshake, and nothing to put on record. Whether it ends its side is nobody's to wait for. */
+function leave(socket: TLSSocket): void {
+  socket.on("error", () => undefined).end();
+  socket.setTimeout(leaveGraceMs, () => socket.destroy());
+  socket.resume().unref();
 }
