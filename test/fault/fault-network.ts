@@ -21,14 +21,17 @@ import { temporaryHome, type TemporaryHome } from "../network/temporary-home.ts"
 import type { ConnectorWorkerApi } from "./connector-worker-api.ts";
 import { eventually } from "./eventually.ts";
 
+/** A TCP service, and one of MCP. */
 export const echo = "echo";
+export const tools = "tools";
 const SEARCH_LIMIT = 1_000;
 
 const policy = PolicyDocument.create({
   cedarFiles: {
     "main.cedar": `
-@id("clients-dial") permit (principal in Sallyport::Role::"client", action == Sallyport::Action::"dial", resource == Sallyport::Service::"${echo}");
-@id("servers-host") permit (principal in Sallyport::Role::"server", action == Sallyport::Action::"host", resource == Sallyport::Service::"${echo}");
+@id("clients-dial") permit (principal in Sallyport::Role::"client", action == Sallyport::Action::"dial", resource);
+@id("clients-call") permit (principal in Sallyport::Role::"client", action == Sallyport::Action::"callTool", resource in Sallyport::Service::"${tools}");
+@id("servers-host") permit (principal in Sallyport::Role::"server", action == Sallyport::Action::"host", resource);
 `,
   },
   workloads: [
@@ -36,7 +39,7 @@ const policy = PolicyDocument.create({
     { name: "crowd", roles: ["client"] },
     { name: "shelf", roles: ["server"] },
   ],
-  services: [Service.create({ name: echo, protocol: "tcp" })],
+  services: [Service.create({ name: echo, protocol: "tcp" }), Service.create({ name: tools, protocol: "mcp" })],
 });
 
 export interface ConnectorOptions {
@@ -132,7 +135,7 @@ export class FaultNetwork implements AsyncDisposable {
     return new Set(circuits.map(({ circuitId }) => circuitId));
   }
 
-  /** Hosts of `echo` on the router's own tunnels that may be up. */
+  /** Hosts on the router's own tunnels that may be up. */
   async hostsOf(name: string): Promise<readonly Host[]> {
     const { hosts } = await this.router(name).listHosts(ListHostsRequest.create(), { timeoutMs: 1_000 });
     return hosts.filter(({ viaRouterId, health }) => viaRouterId === "" && health !== HostHealth.HOST_HEALTH_DOWN);
@@ -149,6 +152,14 @@ export class FaultNetwork implements AsyncDisposable {
     await eventually(`${count} host(s) on router ${name}`, withinMs, async () =>
       (await this.hostsOf(name)).length === count ? true : undefined,
     );
+  }
+
+  /** Resolves when a router has a host of the service. */
+  async untilHosted(service: string, withinMs: number): Promise<void> {
+    await eventually(`a host of ${service}`, withinMs, async () => {
+      const lists = await Promise.all(this.admin.routers.map(({ name }) => this.hostsOf(name)));
+      return lists.flat().some((host) => host.service === service) ? true : undefined;
+    });
   }
 
   /** Resolves when every router has a link to every other. */
