@@ -39,6 +39,14 @@ test("beyond `maxStreamsPerLink` and `opensPerSecondPerLink` a dial over the lin
   expect(second.router.links.tunnels.size).toBe(1);
 });
 
+test("overloadDelayMs: a late router refuses dials over links too, which lets the other one try another host", async () => {
+  const { network, raw } = await withOtherRouter({ loopDelayMs: () => 251 });
+  await using _ = network;
+  raw.open(1, "files", dialFor(network, network.workloadId("shelf").uri));
+  expect(await refusalCodeOf(raw)).toBe("OVERLOADED");
+  expect(network.router.counters.shed).toEqual({ overloadDelayMs: 1 });
+});
+
 test("a router that dials without heed of any refusal loses its link", async () => {
   const { network, raw } = await withOtherRouter({ limits: { opensPerSecondPerLink: 2 } });
   await using _ = network;

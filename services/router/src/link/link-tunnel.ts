@@ -155,9 +155,10 @@ export class LinkTunnel extends FrameTunnel {
     return this.#opensOut.take() ? super.offer(open, slot) : null;
   }
 
-  /** Whether one more dial of the peer's has a place. */
-  takesOpen(): boolean {
-    return this.streams < this.#limits.maxStreamsPerLink && this.#opensIn.take();
+  /** The limit that a further dial of the peer's would be beyond; null when it has a place. */
+  fullBy(): "maxStreamsPerLink" | "opensPerSecondPerLink" | null {
+    if (this.streams >= this.#limits.maxStreamsPerLink) return "maxStreamsPerLink";
+    return this.#opensIn.take() ? null : "opensPerSecondPerLink";
   }
 
   override release(streamId: number): void {

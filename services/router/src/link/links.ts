@@ -11,6 +11,7 @@ import type { SvidSource } from "@sallyport/identity";
 import type { PolicyChange, PolicyState } from "@sallyport/policy-engine";
 import type { Hello, HostsDelta, HostsSnapshot, StreamOpen } from "@sallyport/proto/tunnel";
 import { describeChannelEnd } from "@sallyport/tunnel";
+import type { Counters } from "../domain/counters.ts";
 import type { Dialing } from "../domain/dialing.ts";
 import type { HostRegistry } from "../domain/host-registry.ts";
 import { ownParty } from "../domain/party.ts";
@@ -32,7 +33,10 @@ export interface LinksOptions {
   readonly hosts: HostRegistry;
   readonly dialing: Dialing;
   readonly record: Record;
+  readonly counters: Counters;
   readonly limits: RouterLimits;
+  /** The event loop is too late for new work. */
+  readonly overloaded: () => boolean;
   /** Of this router's boot. */
   readonly routerEpoch: number;
   readonly hello: () => Hello;
@@ -160,7 +164,7 @@ export class Links implements LinkOwner, AsyncDisposable {
     const { service, dialerId, dialerSerial, dialerIssuers } = open;
     const named = { spiffeId: dialerId, serial: dialerSerial, issuers: dialerIssuers };
     const dialer = remoteParty(named, link.routerId, this.#trustDomain);
-    const { dialing } = this.#options;
+    const { dialing, counters, overloaded } = this.#options;
     if (this.#draining || link.drains)
       return link.refuse(streamId, refusal("DRAINING", "This router is going away: ask for another host."));
     if (dialer === null)
@@ -170,8 +174,13 @@ export class Links implements LinkOwner, AsyncDisposable {
         refusal("PROTOCOL", "An OPEN over a link names the workload that dials."),
       );
     const origin = { party: dialer, port: link, streamId };
-    if (!link.takesOpen())
-      return dialing.refuseUnasked(origin, service, refusal("OVERLOADED", "Too many dials over this link."));
+    const beyond = link.fullBy() ?? (overloaded() ? "overloadDelayMs" : null);
+    if (beyond !== null) {
+      counters.shedBy(beyond);
+      const why =
+        beyond === "overloadDelayMs" ? "This router is late: it takes nothing new." : "Too many dials over this link.";
+      return dialing.refuseUnasked(origin, service, refusal("OVERLOADED", why));
+    }
     dialing.fromRouter(origin, open);
   }
 
