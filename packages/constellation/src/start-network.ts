@@ -107,7 +107,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
     get pids() {
       return constellation.pids;
     },
-    restart: (name, restart = {}) => restartProcess(constellation, name, restart),
+    restart: (name, restart = {}) => restartProcess(constellation, admin, name, restart),
     stop,
     [Symbol.asyncDispose]: stop,
   };
