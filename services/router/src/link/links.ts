@@ -262,7 +262,7 @@ export class Links implements LinkOwner, AsyncDisposable {
       ...proven,
       linkId: randomUUID(),
       carrier: socket,
-      splice: new Splice(),
+      splice: new Splice(this.#options.counters.relay),
       owner: this,
       hello: hello(),
       limits,
