@@ -15,7 +15,7 @@ export function figuresMessage({ router, links, loopDelay, routerId }: FiguresSo
   const hosts = switchboard.hosts.list();
   const { user, system } = process.cpuUsage();
   let queuedBytes = 0;
-  for (const tunnel of switchboard.tunnels) queuedBytes += tunnel.queuedBytes;
+  for (const queue of [...switchboard.tunnels, ...router.links.tunnels]) queuedBytes += queue.queuedBytes;
   return Figures.create({
     timeUnixMs: Date.now(),
     routerId,
@@ -30,6 +30,9 @@ export function figuresMessage({ router, links, loopDelay, routerId }: FiguresSo
     tunnelsOpened: counters.tunnelsOpened,
     tunnelsRefused: counters.tunnelsRefused,
     bytesForwarded: switchboard.bytesForwarded,
+    bytesCopied: counters.relay.bytesCopied,
+    framesForwarded: counters.relay.framesForwarded,
+    writes: counters.relay.writes,
     queuedBytes,
     cpuSeconds: (user + system) / 1e6,
     residentBytes: process.memoryUsage.rss(),
