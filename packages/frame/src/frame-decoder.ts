@@ -26,6 +26,7 @@ export class FrameDecoder {
   readonly #header: Buffer = Buffer.alloc(HEADER_BYTES);
   #frame: Buffer | null = null;
   #carried = 0;
+  #copiedBytes = 0;
   #stopped = false;
 
   constructor(sink: FrameSink) {
@@ -35,6 +36,11 @@ export class FrameDecoder {
   /** Whether the bytes so far end between two frames. */
   get atBoundary(): boolean {
     return this.#carried === 0;
+  }
+
+  /** Of all chunks so far: the bytes of frames that a chunk's end cut (D2). */
+  get copiedBytes(): number {
+    return this.#copiedBytes;
   }
 
   /** No further frame is reported, also not of the chunk at hand. */
@@ -88,6 +94,7 @@ export class FrameDecoder {
     const taken = Math.min(targetBytes - this.#carried, chunk.length - from);
     chunk.copy(target, this.#carried, from, from + taken);
     this.#carried += taken;
+    this.#copiedBytes += taken;
     return taken;
   }
 

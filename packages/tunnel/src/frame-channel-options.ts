@@ -1,4 +1,5 @@
 import { DEFAULT_FRAME_RATES, type FrameRates } from "./frame-budget.ts";
+import type { RelayCounters } from "./relay-counters.ts";
 
 export interface FrameChannelOptions {
   /** This side sends at least one frame in that time. Default 2,000. */
@@ -17,6 +18,11 @@ export interface FrameChannelOptions {
   readonly closeGraceMs?: number;
   /** How often the peer may send the frames that cost more than their bytes. Default DEFAULT_FRAME_RATES. */
   readonly rates?: FrameRates;
+  /**
+   * For an owner that passes frames on, a router: what that takes is counted here, and a chunk whose frames were all forwarded, each once, is freed when
+   * they have left. Default null: chunks are the handler's for as long as it likes.
+   */
+  readonly relay?: RelayCounters | null;
 }
 
 export type ResolvedFrameChannelOptions = Required<FrameChannelOptions>;
@@ -31,6 +37,7 @@ export function resolveFrameChannelOptions(options: FrameChannelOptions): Resolv
     batchBytes: 131_072,
     closeGraceMs: 2000,
     rates: DEFAULT_FRAME_RATES,
+    relay: null,
     ...options,
   };
 }

@@ -9,6 +9,7 @@
  *     what is still written then, or after `close`, is dropped.
  * C3. What the handler throws ends this channel, not the process.
  */
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import {
   FrameDecoder,
@@ -35,6 +36,8 @@ import { FrameBudget } from "./frame-budget.ts";
 import type { FrameHandler } from "./frame-handler.ts";
 import { Liveness } from "./liveness.ts";
 import { Outbound } from "./outbound.ts";
+import { passedMemory } from "./passed-memory.ts";
+import type { RelayCounters } from "./relay-counters.ts";
 import { TunnelError } from "./tunnel-error.ts";
 
 type ChannelState =
@@ -56,6 +59,8 @@ export class FrameChannel {
   readonly #liveness: Liveness;
   readonly #outbound: Outbound;
   readonly #resolveEnd: (end: ChannelEnd) => void;
+  /** Null also for a carrier that is no socket: its chunks may be its writer's. */
+  readonly #passing: RelayCounters | null;
   #state: ChannelState = { kind: "open" };
   #pingNumber = 0;
   #pingSentAt = 0;
@@ -68,6 +73,7 @@ export class FrameChannel {
     this.#carrier = carrier;
     this.#handler = handler;
     this.#options = resolveFrameChannelOptions(options);
+    this.#passing = carrier instanceof Socket ? this.#options.relay : null;
     const now = performance.now();
     this.#budget = new FrameBudget(this.#options.rates, now);
     this.#liveness = new Liveness(
@@ -193,13 +199,24 @@ export class FrameChannel {
     this.#liveness.heard(now);
     this.#budget.refill(now);
     try {
-      this.#decoder.push(chunk);
+      if (this.#passing === null) this.#decoder.push(chunk);
+      else this.#pushPassing(chunk, this.#passing);
       this.#handler.onBatchEnd();
     } catch (error) {
       this.#fail(error); // C3
     }
     this.flush();
   };
+
+  #pushPassing(chunk: Buffer, counters: RelayCounters): void {
+    const copiedBefore = this.#decoder.copiedBytes;
+    passedMemory.arrived(chunk);
+    this.#decoder.push(chunk);
+    const copied = this.#decoder.copiedBytes - copiedBefore;
+    if (copied === 0) return;
+    counters.bytesCopied += copied;
+    passedMemory.left(chunk.buffer, copied);
+  }
 
   #onFrame(type: number, flags: number, streamId: number, chunk: Buffer, start: number, end: number): void {
     this.#budget.take(type);

@@ -15,6 +15,7 @@ export {
 } from "./length-delimited.ts";
 export type { OpenResult } from "./opening-stream.ts";
 export { decodePayload } from "./payload.ts";
+export { RelayCounters } from "./relay-counters.ts";
 export { StreamIds } from "./stream-ids.ts";
 export { Tunnel } from "./tunnel.ts";
 export type { CreateTunnel, TunnelEnd, TunnelEndpoint } from "./tunnel-endpoint.ts";

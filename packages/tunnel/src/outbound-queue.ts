@@ -24,15 +24,17 @@ export class OutboundQueue {
   /**
    * @param packed for a queue that is long already: small frames are copied together, so that neither their number nor the chunks that they are
    * views of cost more memory than their bytes.
+   * @returns whether they were.
    */
-  push(frames: Buffer, packed: boolean): void {
+  push(frames: Buffer, packed: boolean): boolean {
     this.#bytes += frames.length;
     if (packed && frames.length < PACKED_BELOW_BYTES) {
       this.#pack(frames);
-      return;
+      return true;
     }
     this.#block = null;
     this.#entries.push(frames);
+    return false;
   }
 
   pushUrgent(frame: Buffer): void {

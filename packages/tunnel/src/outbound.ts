@@ -5,13 +5,15 @@
  * O2. What waits while congested costs memory in proportion to its bytes: small frames are packed.
  * O3. A large entry begins where a TLS record begins: full frames then travel one to a record, and arrive uncut. So a batch ends before a large entry
  *     that smaller ones have put out of step; the next begins when the carrier has taken it.
- * O4. A socket has copied what it was given when it calls back; another Duplex may pass the same bytes on. Only a socket's buffers are used again.
+ * O4. A socket has copied what it was given when it calls back; another Duplex may pass the same bytes on. Only a socket's buffers are used again, or
+ *     freed.
  */
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { HEADER_BYTES, MAX_FRAME_BYTES, dataRunBytes, writeDataRun } from "@sallyport/frame";
 import type { ResolvedFrameChannelOptions } from "./frame-channel-options.ts";
 import { OutboundQueue } from "./outbound-queue.ts";
+import { passedMemory } from "./passed-memory.ts";
 import { RUN_BYTES, RunBuffers } from "./run-buffers.ts";
 
 export interface OutboundEvents {
@@ -58,7 +60,8 @@ export class Outbound {
   }
 
   push(frames: Buffer): void {
-    this.#queue.push(frames, this.#congested); // O2
+    const packed = this.#queue.push(frames, this.#congested); // O2
+    if (packed && this.#options.relay !== null) this.#options.relay.bytesCopied += frames.length;
     this.#afterPush();
   }
 
@@ -125,6 +128,7 @@ export class Outbound {
       carrier.write(next, this.#onWritten);
     }
     carrier.uncork();
+    if (this.#options.relay !== null) this.#options.relay.writes += 1;
     this.#handedOverAt = performance.now();
     this.#events.onHandOver(this.#handedOverAt);
   }
@@ -132,6 +136,7 @@ export class Outbound {
   readonly #onWritten = (error?: Error | null): void => {
     const frames = this.#inFlight.shift();
     if (error || frames === undefined) return; // The carrier reports its failure itself.
+    if (this.#carrierCopies && this.#options.relay !== null) passedMemory.left(frames.buffer, frames.length);
     if (this.#carrierCopies) runBuffers.giveBack(frames);
     if (this.#inFlight.length === 0) this.flush();
   };

@@ -221,7 +221,7 @@ export class Router implements AsyncDisposable {
       carrier: socket,
       peer,
       remoteAddress,
-      splice: new Splice(),
+      splice: new Splice(this.counters.relay),
       owner: this.switchboard,
       hello: this.#hello(this.#limits.maxStreamsPerTunnel),
       helloMs: this.#limits.helloMs,

@@ -1,3 +1,5 @@
+import { RelayCounters } from "@sallyport/tunnel";
+
 /** What a router did since its start, as numbers for whoever watches it. */
 export class Counters {
   circuitsOpened = 0;
@@ -5,6 +7,8 @@ export class Counters {
   circuitsCut = 0;
   tunnelsOpened = 0;
   tunnelsRefused = 0;
+  /** Of all tunnels and links. */
+  readonly relay: RelayCounters = new RelayCounters();
   readonly #shed = new Map<string, number>();
 
   /** @param limit name of a limit (docs/limits.md) beyond which something was refused or ended. */

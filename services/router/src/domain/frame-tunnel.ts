@@ -75,7 +75,7 @@ export abstract class FrameTunnel implements FrameHandler, TunnelPort {
       kind: "greeting",
       timer: setTimeout(() => this.end({ kind: "no-hello" }), init.helloMs).unref(),
     };
-    this.outlet = new FrameChannel(init.carrier, this, channel);
+    this.outlet = new FrameChannel(init.carrier, this, { ...channel, relay: init.splice.counters });
     this.#grants = new GrantGuard(this.outlet, init.maxQueuedBytesPerStream);
     this.sendControl({ message: { $case: "hello", value: init.hello } });
   }

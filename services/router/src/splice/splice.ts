@@ -13,6 +13,7 @@
  *   4. A buffer belongs to its channel during the batch only, except for what was forwarded; nothing here remembers it after `endBatch`.
  */
 import { FrameError, FrameType, HEADER_BYTES, patchStreamId, u32At } from "@sallyport/frame";
+import { RelayCounters } from "@sallyport/tunnel";
 import type { Leg, Outlet } from "./leg.ts";
 
 /** What a frame meant for its stream. */
@@ -32,6 +33,11 @@ export class Splice {
   #runStart = 0;
   #runEnd = 0;
   readonly #touched = new Set<Outlet>();
+  readonly counters: RelayCounters;
+
+  constructor(counters: RelayCounters = new RelayCounters()) {
+    this.counters = counters;
+  }
 
   /**
    * Takes the frame at `start` (header included) up to `end` in `chunk`, which arrived on `leg`.
@@ -40,6 +46,7 @@ export class Splice {
   relay(leg: Leg, type: number, chunk: Buffer, start: number, end: number): Relayed {
     const relayed = this.#account(leg, type, chunk, start, end);
     const peer = leg.peer;
+    this.counters.framesForwarded += 1;
     patchStreamId(chunk, start, peer.streamId);
     if (this.#runOutlet === peer.outlet && this.#runChunk === chunk && this.#runEnd === start) {
       this.#runEnd = end;
@@ -77,6 +84,7 @@ export class Splice {
         const payloadBytes = end - start - HEADER_BYTES;
         leg.credit.spend(payloadBytes);
         leg.bytes += payloadBytes;
+        this.counters.bytesForwarded += payloadBytes;
         return "open";
       }
       case FrameType.window:
