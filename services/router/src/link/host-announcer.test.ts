@@ -29,7 +29,7 @@ class HeardLink implements AnnouncedTo {
 interface Announcing {
   readonly hosts: HostRegistry;
   readonly announcer: HostAnnouncer;
-  offer(service: string, workload: string, portId?: string, routerId?: string): HostEntry;
+  readonly offer: (service: string, workload: string, portId?: string, routerId?: string) => HostEntry;
 }
 
 function announcing(): Announcing {

@@ -120,6 +120,9 @@ test("a hello that names another router than the handshake proved ends the link"
   await using network = await RouterNetwork.start();
   const raw = await RawTunnel.link(network, "0", { routerId: "spiffe://sallyport.local/router/3" });
   expect(await goawayOf(raw)).toBe(WireCode.protocol);
+  await expect
+    .poll(() => network.recorded("link.closed"))
+    .toMatchObject([{ outcome: "disconnected", reason: expect.stringContaining("not the one that the handshake proved") }]);
 });
 
 test("with a port of its own for links, the public port makes none", async () => {

@@ -207,7 +207,9 @@ export class Links implements LinkOwner, AsyncDisposable {
     const remote = this.#remoteHosts.get(link);
     this.#remoteHosts.delete(link);
     remote?.close();
-    if (remote !== undefined) this.#options.record(linkClosed(link, end, (Date.now() - link.sinceUnixMs) * 1_000));
+    // One that never came up is on record where the router at its other end broke the protocol: a router that is not ready yet is tried again and again.
+    if (remote !== undefined || brokeProtocol(end))
+      this.#options.record(linkClosed(link, end, (Date.now() - link.sinceUnixMs) * 1_000));
     this.#peers.get(link.routerId)?.over(link, describe(end));
     this.#greeted(link, end);
   }
@@ -288,6 +290,10 @@ export class Links implements LinkOwner, AsyncDisposable {
   #announceChange(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function brokeProtocol(end: TunnelEnd): boolean {
+  return end.kind === "no-hello" || (end.kind === "left" && end.channel.kind === "violated");
 }
 
 function describe(end: TunnelEnd): string {
