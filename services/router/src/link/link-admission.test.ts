@@ -122,7 +122,9 @@ test("a hello that names another router than the handshake proved ends the link"
   expect(await goawayOf(raw)).toBe(WireCode.protocol);
   await expect
     .poll(() => network.recorded("link.closed"))
-    .toMatchObject([{ outcome: "disconnected", reason: expect.stringContaining("not the one that the handshake proved") }]);
+    .toMatchObject([
+      { outcome: "disconnected", reason: expect.stringContaining("not the one that the handshake proved") },
+    ]);
 });
 
 test("with a port of its own for links, the public port makes none", async () => {
