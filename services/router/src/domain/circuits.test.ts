@@ -58,7 +58,12 @@ const nobody: Pick<PolicyState, "denied" | "decideDial" | "decideHost"> = {
 interface Running {
   readonly circuits: Circuits;
   readonly events: readonly EventInput[];
-  run(circuitId: string, service: string, dialer: Party, host: Party): { readonly dialer: Port; readonly host: Port };
+  readonly run: (
+    circuitId: string,
+    service: string,
+    dialer: Party,
+    host: Party,
+  ) => { readonly dialer: Port; readonly host: Port };
 }
 
 function running(policy: Partial<typeof nobody>): Running {
