@@ -86,11 +86,8 @@ async function join(bench: WorkloadsNetwork): Promise<readonly Worker<WorkloadsA
 async function ended(workers: readonly Worker<WorkloadsApi>[], dialer: string): Promise<readonly EndReport[]> {
   const deadline = Date.now() + endedTimeoutMs;
   for (;;) {
-    const reports = await Promise.all(workers.map((worker) => worker.call("report", { dialer, forget: false })));
-    if (reports.flat().every(({ endedMs }) => endedMs !== null)) {
-      await Promise.all(workers.map((worker) => worker.call("report", { dialer, forget: true })));
-      return reports.flat();
-    }
+    const reports = await Promise.all(workers.map((worker) => worker.call("report", { dialer })));
+    if (reports.flat().every(({ endedMs }) => endedMs !== null)) return reports.flat();
     if (Date.now() > deadline) throw new Error(`circuits of ${dialer} outlive its revocation`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

@@ -75,7 +75,6 @@ function worksOf({ bench, dialing, sallyport, session }: Parts): Readonly<Record
     circuits: async () => {
       for (const name of [first, second]) {
         await dialing.call("hangUp", { dialer: name });
-        await dialing.call("report", { dialer: name, forget: true });
         for (const flow of ["down", "up", "slow"] as const)
           await dialing.call("dial", { name, service, flow, count: 4 });
       }
@@ -93,7 +92,6 @@ function worksOf({ bench, dialing, sallyport, session }: Parts): Readonly<Record
       await dialing.call("dial", { name: revoked, service, flow: "down", count: 8 });
       await bench.network.admin.policy.revoke({ subject, reason: "soak" });
       await dialing.call("leave", { name: revoked });
-      await dialing.call("report", { dialer: revoked, forget: true });
       await bench.network.admin.policy.reinstate({ subject });
       await bench.join(dialing, revoked);
     },
