@@ -2,7 +2,7 @@ import type { TLSSocket } from "node:tls";
 import type { SvidSource } from "@sallyport/identity";
 import { connectMtls, type Peer } from "@sallyport/mtls";
 import type { Control } from "@sallyport/proto/tunnel";
-import { Tunnel, type IncomingStream } from "@sallyport/tunnel";
+import { Tunnel, TunnelError, type IncomingStream } from "@sallyport/tunnel";
 import { carrierTo, type ChooseProxy } from "../proxy/choose-proxy.ts";
 
 export interface OpenTunnel {
@@ -51,13 +51,17 @@ export async function openTunnel(options: OpenTunnelOptions): Promise<OpenTunnel
   }
   socket.setNoDelay(true);
   const opened: { open?: OpenTunnel } = {};
+  let drains = false;
   const tunnel = new Tunnel(socket, {
     side: "workload",
     software,
     helloTimeoutMs,
     onOpen: (incoming) => opened.open && options.onOpen(incoming, opened.open),
     onControl: (message) => opened.open && options.onControl(message, opened.open),
-    onGoaway: () => opened.open && options.onGoaway(opened.open),
+    onGoaway: () => {
+      drains = true;
+      if (opened.open !== undefined) options.onGoaway(opened.open);
+    },
   });
   const open: OpenTunnel = { tunnel, router: peer, address };
   opened.open = open;
@@ -68,7 +72,10 @@ export async function openTunnel(options: OpenTunnelOptions): Promise<OpenTunnel
   } finally {
     signal.removeEventListener("abort", stop);
   }
-  return open;
+  // Nobody has heard of the tunnel yet, and nobody has to: GOAWAY came right behind the hello.
+  if (!drains) return open;
+  await tunnel.close();
+  throw new TunnelError("TUNNEL_ENDED", "The router drains.");
 }
 
 /** A polite end: the router has seen a whole handshake, and nothing to put on record. Whether it ends its side is nobody's to wait for. */

@@ -86,8 +86,10 @@ export class TunnelKeeper implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const state = this.#state;
     this.#state = { kind: "closed" };
     this.#stop.abort();
+    if (state.kind === "open") state.replace("left");
     await this.#running;
   }
 
@@ -129,8 +131,8 @@ export class TunnelKeeper implements AsyncDisposable {
     const router = open.router.identity.id.uri;
     this.#options.log.info({ router, address: open.address }, "tunnel open");
     if (state.previous !== undefined) this.#options.onLeft(state.previous);
-    const why = await Promise.race([open.tunnel.closed, replaced.promise, aborted(this.#stop.signal)]);
-    if (why === undefined || this.#isClosed()) return;
+    const why = await Promise.race([open.tunnel.closed, replaced.promise]);
+    if (this.#isClosed()) return;
     this.#state = looking(why === "refreshed" ? open : undefined);
     if (why === "left") this.#options.onLeft(open);
     else if (why !== "refreshed") this.#options.log.warn({ router, end: why.kind }, "tunnel lost");
@@ -202,9 +204,4 @@ function isGoawayOf(cause: unknown, code: number): boolean {
 
 function isGoaway(end: unknown): end is Extract<ChannelEnd, { readonly kind: "goaway" }> {
   return typeof end === "object" && end !== null && "kind" in end && end.kind === "goaway";
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  if (signal.aborted) return Promise.resolve(undefined);
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(undefined), { once: true }));
 }
