@@ -23,6 +23,8 @@ export interface Violation {
   readonly wireCode: number;
   /** The peer speaks before its hello. */
   readonly silentStart?: true;
+  /** It opens streams of the services `accepted` and `unanswered`. */
+  readonly usesServices?: true;
 }
 
 const data = (streamId: number, bytes: number): Buffer => encodeFrame(FrameType.data, 0, streamId, Buffer.alloc(bytes));
@@ -133,21 +135,25 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "DATA before ACCEPT",
+    usesServices: true,
     act: (peer) => void peer.sendOpen(1, "unanswered").send(data(1, 1)),
     wireCode: WireCode.protocol,
   },
   {
     title: "WINDOW before ACCEPT",
+    usesServices: true,
     act: (peer) => void peer.sendOpen(1, "unanswered").send(encodeWindow(1, 1)),
     wireCode: WireCode.protocol,
   },
   {
     title: "ACCEPT for a stream of its own",
+    usesServices: true,
     act: (peer) => void peer.sendOpen(1, "unanswered").send(encodeFrame(FrameType.accept, 0, 1)),
     wireCode: WireCode.protocol,
   },
   {
     title: "ACCEPT for an open stream",
+    usesServices: true,
     act: async (peer) => {
       await openAccepted(peer, 1);
       peer.send(encodeFrame(FrameType.accept, 0, 1));
@@ -156,6 +162,7 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "DATA after FIN",
+    usesServices: true,
     act: async (peer) => {
       await openAccepted(peer, 1);
       peer.send(encodeFrame(FrameType.fin, 0, 1), data(1, 1));
@@ -164,6 +171,7 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "FIN twice",
+    usesServices: true,
     act: async (peer) => {
       await openAccepted(peer, 1);
       peer.send(encodeFrame(FrameType.fin, 0, 1), encodeFrame(FrameType.fin, 0, 1));
@@ -172,6 +180,7 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "DATA beyond the credit",
+    usesServices: true,
     act: async (peer) => {
       await openAccepted(peer, 1);
       const full = Math.floor(INITIAL_WINDOW_BYTES / MAX_PAYLOAD_BYTES);
@@ -182,6 +191,7 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "a WINDOW of nothing",
+    usesServices: true,
     act: async (peer) => {
       await openAccepted(peer, 1);
       peer.send(encodeWindow(1, 0));
@@ -190,6 +200,7 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "a WINDOW that overflows",
+    usesServices: true,
     act: async (peer) => {
       await openAccepted(peer, 1);
       peer.send(encodeWindow(1, 0xffff_ffff));
@@ -198,6 +209,7 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "a WINDOW that overflows together with those before it",
+    usesServices: true,
     act: async (peer) => {
       await openAccepted(peer, 1);
       peer.send(encodeWindow(1, MAX_CREDIT_BYTES - INITIAL_WINDOW_BYTES), encodeWindow(1, 1));
@@ -206,6 +218,7 @@ export const violations: readonly Violation[] = [
   },
   {
     title: "a flood of OPEN and RESET",
+    usesServices: true,
     act: (peer) => {
       for (let id = 1; id < 20_000; id += 2) peer.sendOpen(id, "unanswered").send(encodeReset(id, WireCode.cancelled));
     },
