@@ -3,12 +3,14 @@ import { benchCall } from "./call.ts";
 import { benchCircuit } from "./circuit.ts";
 import { benchRevoke } from "./revoke.ts";
 import { benchSoak } from "./soak.ts";
+import { benchSplice } from "./splice.ts";
 import { benchStart } from "./start.ts";
 
 const benches: Readonly<Record<string, { readonly run: (n: number) => Promise<void>; readonly n: number }>> = {
   start: { run: benchStart, n: 3 },
   circuit: { run: benchCircuit, n: 5 },
   revoke: { run: benchRevoke, n: 20 },
+  splice: { run: benchSplice, n: 5 },
   soak: { run: benchSoak, n: 30 },
   call: { run: benchCall, n: 1_000 },
 };

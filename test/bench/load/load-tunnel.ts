@@ -1,0 +1,190 @@
+/**
+ * A workload's end of a tunnel that costs next to nothing, so that a load of gigabytes leaves the machine to the router: frames are encoded once
+ * and sent again and again, and what arrives is counted. It keeps the rules of the frame protocol, credit included.
+ */
+import { once } from "node:events";
+import { connect, type TLSSocket } from "node:tls";
+import {
+  FrameDecoder,
+  FrameType,
+  HEADER_BYTES,
+  INITIAL_WINDOW_BYTES,
+  encodeFrame,
+  encodePing,
+  encodeWindow,
+  u32At,
+} from "@sallyport/frame";
+import { Control, HostAnnounce, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import type { PemIdentity } from "../peers/certificate-files.ts";
+
+/** What one write carries, about: four full TLS records. */
+export const writeBytes = 65_536;
+const grantBytes = INITIAL_WINDOW_BYTES / 2;
+
+export interface LoadTunnelOptions {
+  readonly port: number;
+  readonly identity: PemIdentity;
+}
+
+interface Stream {
+  creditBytes: number;
+  ungrantedBytes: number;
+  run: Buffer;
+}
+
+export class LoadTunnel {
+  receivedBytes = 0;
+  onReceived: () => void = () => undefined;
+  readonly #socket: TLSSocket;
+  readonly #streams = new Map<number, Stream>();
+  readonly #answered = new Map<number, () => void>();
+  #wake: () => void = () => undefined;
+  #nextStreamId = 1;
+
+  private constructor(socket: TLSSocket) {
+    this.#socket = socket;
+    const decoder = new FrameDecoder((type, flags, streamId, chunk, start, end) =>
+      this.#onFrame(type, flags, streamId, chunk, start + HEADER_BYTES, end),
+    );
+    socket.on("data", (chunk: Buffer) => decoder.push(chunk));
+    socket.on("drain", () => this.#wake());
+    socket.on("close", () => {
+      throw new Error("The router closed a tunnel of the load.");
+    });
+  }
+
+  static async connect({ port, identity }: LoadTunnelOptions): Promise<LoadTunnel> {
+    const socket = connectTls(port, identity);
+    await once(socket, "secureConnect");
+    const tunnel = new LoadTunnel(socket);
+    const value = {
+      protocolVersion: 1,
+      maxStreams: 256,
+      initialWindowBytes: INITIAL_WINDOW_BYTES,
+      software: "load/1",
+      routerId: "",
+      routerEpoch: 0,
+    };
+    tunnel.#control({ message: { $case: "hello", value } });
+    return tunnel;
+  }
+
+  /** Resolves when the router has taken the service on. */
+  async host(service: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#answered.set(0, resolve);
+    this.#control({ message: { $case: "hostAnnounce", value: HostAnnounce.create({ service }) } });
+    await promise;
+  }
+
+  /** Opens a stream and answers with its id. */
+  async open(service: string): Promise<number> {
+    const streamId = this.#nextStreamId;
+    this.#nextStreamId += 2;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#answered.set(streamId, resolve);
+    const open = StreamOpen.create({ service, circuitNonce: Buffer.alloc(16, streamId) });
+    this.#socket.write(encodeFrame(FrameType.open, 0, streamId, StreamOpen.encode(open).finish()));
+    await promise;
+    return streamId;
+  }
+
+  /** Sends at least `bytes` of payload, in turns over the streams, in frames of `payloadBytes`. */
+  async send(streamIds: readonly number[], bytes: number, payloadBytes: number): Promise<number> {
+    const framesPerRun = Math.max(1, Math.floor(writeBytes / (payloadBytes + HEADER_BYTES)));
+    const runPayload = framesPerRun * payloadBytes;
+    const streams = streamIds.map((id) => this.#stream(id));
+    for (const [index, stream] of streams.entries()) {
+      const frame = encodeFrame(FrameType.data, 0, streamIds[index] ?? 0, Buffer.alloc(payloadBytes, 7));
+      stream.run = Buffer.concat(Array.from({ length: framesPerRun }, () => frame));
+    }
+    let sent = 0;
+    while (sent < bytes) {
+      let progressed = false;
+      for (const stream of streams) {
+        if (stream.creditBytes < runPayload || sent >= bytes) continue;
+        stream.creditBytes -= runPayload;
+        sent += runPayload;
+        progressed = true;
+        if (!this.#socket.write(stream.run)) await this.#woken();
+      }
+      if (!progressed) await this.#woken();
+    }
+    return sent;
+  }
+
+  close(): void {
+    this.#socket.removeAllListeners("close");
+    this.#socket.on("error", () => undefined);
+    this.#socket.destroy();
+  }
+
+  async #woken(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await promise;
+  }
+
+  #onFrame(type: number, flags: number, streamId: number, chunk: Buffer, start: number, end: number): void {
+    switch (type) {
+      case FrameType.data:
+        return this.#onData(streamId, end - start);
+      case FrameType.window:
+        this.#stream(streamId).creditBytes += u32At(chunk, start);
+        return this.#wake();
+      case FrameType.ping:
+        if (flags === 0) this.#socket.write(encodePing(chunk.subarray(start, end), true));
+        return;
+      case FrameType.open: {
+        const accept = StreamAccept.encode(StreamAccept.create()).finish();
+        this.#socket.write(encodeFrame(FrameType.accept, 0, streamId, accept));
+        return;
+      }
+      case FrameType.accept:
+        return this.#answered.get(streamId)?.();
+      case FrameType.control:
+        if (Control.decode(chunk.subarray(start, end)).message?.$case === "hostResult") this.#answered.get(0)?.();
+        return;
+      default:
+        throw new Error(`The router sent a frame of type ${type}.`);
+    }
+  }
+
+  #onData(streamId: number, payloadBytes: number): void {
+    this.receivedBytes += payloadBytes;
+    const stream = this.#stream(streamId);
+    stream.ungrantedBytes += payloadBytes;
+    if (stream.ungrantedBytes >= grantBytes) {
+      this.#socket.write(encodeWindow(streamId, stream.ungrantedBytes));
+      stream.ungrantedBytes = 0;
+    }
+    this.onReceived();
+  }
+
+  #stream(streamId: number): Stream {
+    const known = this.#streams.get(streamId);
+    if (known !== undefined) return known;
+    const stream = { creditBytes: INITIAL_WINDOW_BYTES, ungrantedBytes: 0, run: Buffer.alloc(0) };
+    this.#streams.set(streamId, stream);
+    return stream;
+  }
+
+  #control(message: Control): void {
+    this.#socket.write(encodeFrame(FrameType.control, 0, 0, Control.encode(message).finish()));
+  }
+}
+
+/** Every client of the splice's benchmark, whatever stands behind the port. */
+export function connectTls(port: number, { chain, privateKey, roots }: PemIdentity): TLSSocket {
+  return connect({
+    host: "127.0.0.1",
+    port,
+    cert: chain,
+    key: privateKey,
+    ca: roots,
+    minVersion: "TLSv1.3",
+    ALPNProtocols: ["sallyport/1"],
+    // The names of these certificates are SPIFFE IDs.
+    checkServerIdentity: () => undefined,
+  }).setNoDelay(true);
+}

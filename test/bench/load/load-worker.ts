@@ -1,0 +1,126 @@
+/** One end of a load, as a process of its own: either of a tunnel, or of a plain TLS connection. It sends, or it counts what arrives. */
+import { once } from "node:events";
+import { createServer, type TLSSocket } from "node:tls";
+import { serveWorker } from "@sallyport/testing";
+import type { PemIdentity } from "../peers/certificate-files.ts";
+import { LoadTunnel, connectTls, writeBytes, type LoadTunnelOptions } from "./load-tunnel.ts";
+
+const block = Buffer.alloc(writeBytes, 7);
+const taken = { bytes: 0, awaited: Number.POSITIVE_INFINITY, reached: (): void => undefined };
+const tunnels: LoadTunnel[] = [];
+const sockets: TLSSocket[] = [];
+
+/** Counts what arrives at this end, over whichever connection. */
+function count(bytes: number): void {
+  taken.bytes += bytes;
+  if (taken.bytes >= taken.awaited) taken.reached();
+}
+
+const api = {
+  /** As a workload that hosts the service and takes whatever is sent to it. */
+  host: async ({ service, ...to }: LoadTunnelOptions & { readonly service: string }): Promise<void> => {
+    await (await taking(to)).host(service);
+  },
+
+  /** Takes whatever is sent on the tunnel, without a word about services. */
+  take: async (to: LoadTunnelOptions): Promise<void> => {
+    await taking(to);
+  },
+
+  /** Answers with the tunnel's number. */
+  connectTunnel: async (to: LoadTunnelOptions): Promise<number> => tunnels.push(await LoadTunnel.connect(to)) - 1,
+
+  /** Answers with the ids of fresh streams. */
+  openStreams: async (asked: {
+    readonly tunnel: number;
+    readonly service: string;
+    readonly count: number;
+  }): Promise<readonly number[]> => {
+    const ids: number[] = [];
+    for (let opened = 0; opened < asked.count; opened += 1) ids.push(await tunnelAt(asked.tunnel).open(asked.service));
+    return ids;
+  },
+
+  /** Answers with the bytes of payload sent, which are not less than asked for. */
+  sendFrames: async (asked: {
+    readonly tunnel: number;
+    readonly streamIds: readonly number[];
+    readonly bytes: number;
+    readonly payloadBytes: number;
+  }): Promise<number> => await tunnelAt(asked.tunnel).send(asked.streamIds, asked.bytes, asked.payloadBytes),
+
+  /** A TLS server that requires a certificate and takes whatever is sent to it; answers with its port. */
+  listenTls: async ({ chain, privateKey, roots }: PemIdentity): Promise<number> => {
+    // oxlint-disable-next-line sallyport/no-tls-server-end -- what stands behind a relay of a benchmark, which offers no ALPN
+    const server = createServer({
+      cert: chain,
+      key: privateKey,
+      ca: roots,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.3",
+    });
+    server.on("secureConnection", (socket) => {
+      socket.on("data", (chunk: Buffer) => count(chunk.length));
+      socket.on("error", () => undefined);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    if (address === null || typeof address === "string") throw new Error("The server has no port.");
+    return address.port;
+  },
+
+  /** Answers with the connection's number and the cipher. */
+  connectTls: async ({
+    port,
+    identity,
+  }: LoadTunnelOptions): Promise<{ readonly connection: number; readonly cipher: string }> => {
+    const socket = connectTls(port, identity);
+    await once(socket, "secureConnect");
+    return { connection: sockets.push(socket) - 1, cipher: socket.getCipher().name };
+  },
+
+  /** Answers with the bytes sent, which are not less than asked for. */
+  sendTls: async (asked: { readonly connection: number; readonly bytes: number }): Promise<number> => {
+    const socket = sockets[asked.connection];
+    if (socket === undefined) throw new Error("There is no such connection.");
+    let sent = 0;
+    while (sent < asked.bytes) {
+      sent += block.length;
+      if (!socket.write(block)) await once(socket, "drain");
+    }
+    return sent;
+  },
+
+  /** Resolves when so many bytes have arrived since this process began. */
+  untilReceived: async ({ bytes }: { readonly bytes: number }): Promise<number> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    taken.awaited = bytes;
+    taken.reached = resolve;
+    count(0);
+    await promise;
+    return taken.bytes;
+  },
+};
+
+async function taking(to: LoadTunnelOptions): Promise<LoadTunnel> {
+  const tunnel = await LoadTunnel.connect(to);
+  let seen = 0;
+  tunnel.onReceived = () => {
+    count(tunnel.receivedBytes - seen);
+    seen = tunnel.receivedBytes;
+  };
+  tunnels.push(tunnel);
+  return tunnel;
+}
+
+export type LoadWorkerApi = typeof api;
+
+function tunnelAt(index: number): LoadTunnel {
+  const tunnel = tunnels[index];
+  if (tunnel === undefined) throw new Error("There is no such tunnel.");
+  return tunnel;
+}
+
+serveWorker(api);
