@@ -43,7 +43,8 @@ export function startWorker<Api extends Served<Api>>(
   const waiting = new Map<number, (answer: Answer) => void>();
   let calls = 0;
   child.on("message", (text) => {
-    const answer: Answer = JSON.parse(String(text));
+    if (typeof text !== "string") return;
+    const answer: Answer = JSON.parse(text);
     waiting.get(answer.id)?.(answer);
     waiting.delete(answer.id);
   });
@@ -78,10 +79,10 @@ export function startWorker<Api extends Served<Api>>(
 export function serveWorker<Api extends Served<Api>>(api: Api): void {
   const functions = new Map<string, (argument: never) => unknown>(Object.entries(api));
   process.on("message", (text) => {
-    const { id, name, argument }: Call<never> = JSON.parse(String(text));
+    if (typeof text !== "string") return;
+    const { id, name, argument }: Call<never> = JSON.parse(text);
     void answer(id, functions.get(name), argument).then((given) => process.send?.(JSON.stringify(given)));
   });
-  // oxlint-disable-next-line unicorn/no-process-exit -- what a worker holds open is nobody's to wait for
   process.on("disconnect", () => process.exit());
 }
 

@@ -5,10 +5,11 @@
  * second and identity are lifted by option; a host's circuits at once are its own option.
  */
 import { join } from "node:path";
-import { startWorker } from "@sallyport/testing";
+import { startWorker, type Worker } from "@sallyport/testing";
 import { percentile, print, round } from "../figure.ts";
 import { cpuSeconds } from "../peers/cpu-seconds.ts";
 import { BenchNetwork, service } from "./bench-network.ts";
+import type { ConnectorWorkerApi } from "./connector-worker.ts";
 import type { RawOpensApi } from "./raw-opens-worker.ts";
 
 const liveCircuits = 1_000;
@@ -23,7 +24,7 @@ const rawMs = 5_000;
 
 export async function benchOpens(n: number): Promise<void> {
   await using network = await BenchNetwork.start(unlimited);
-  const dialers = [];
+  const dialers: Worker<ConnectorWorkerApi>[] = [];
   for (let workload = 0; workload < workloadsEach; workload += 1) {
     const host = await network.connector("host");
     await host.call("hold", { service, maxCircuits: 256 });
