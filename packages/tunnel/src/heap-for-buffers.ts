@@ -27,11 +27,8 @@ function leaveHeadroom(): void {
   setFlagsFromString(`--heap-growing-percent=${Math.min(maxGrowth, Math.max(minGrowth, percent))}`);
 }
 
-function isFullCollection({ detail }: PerformanceEntry): boolean {
-  return (
-    typeof detail === "object" &&
-    detail !== null &&
-    "kind" in detail &&
-    detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR
-  );
+function isFullCollection(entry: PerformanceEntry): boolean {
+  const detail: unknown = "detail" in entry ? entry.detail : null;
+  if (typeof detail !== "object" || detail === null || !("kind" in detail)) return false;
+  return detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
