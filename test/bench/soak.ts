@@ -2,7 +2,7 @@
  * Memory and descriptors of every process under a mixed load: circuits that open, stream and close, slow readers among them, MCP calls over a standing
  * session and over fresh ones, bulk transfers, revocations and reinstatements, and renewals (certificates live two minutes).
  */
-import { readdirSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { print, round } from "./figure.ts";
 import { residentKib } from "./peers/cpu-seconds.ts";
 import { growthOf, type Growth, type Sample } from "./soak/growth.ts";
@@ -26,7 +26,7 @@ export async function benchSoak(minutes: number): Promise<void> {
   const end = AbortSignal.timeout(minutes * 60_000);
   const startedAt = Date.now();
   const sample = (): void => {
-    for (const [name, pid] of Object.entries({ ...bench.network.pids, ...load.pids })) {
+    for (const [name, pid] of withChildren({ ...bench.network.pids }, load.pids)) {
       const series = samples.get(name) ?? [];
       samples.set(name, series);
       series.push({ atMs: Date.now() - startedAt, residentKib: residentKib(pid), descriptors: descriptorsOf(pid) });
@@ -40,6 +40,21 @@ export async function benchSoak(minutes: number): Promise<void> {
     process.stderr.write(`${part}: ${done} done, ${failed} failed${failed > 0 ? `, last: ${lastFailure}` : ""}\n`);
   const warmUpMs = Math.min(maxWarmUpMs, minutes * 12_000);
   for (const [name, series] of samples) report(name, growthOf(series.filter(({ atMs }) => atMs >= warmUpMs)), series);
+}
+
+/** Children of services stay as long as these do; those of workloads come and go with their circuits. */
+function withChildren(
+  services: Readonly<Record<string, number>>,
+  workloads: Readonly<Record<string, number>>,
+): readonly (readonly [name: string, pid: number])[] {
+  const children = Object.entries(services).flatMap(([name, pid]) =>
+    childrenOf(pid).map((child, index) => [`${name}, child ${index + 1}`, child] as const),
+  );
+  return [...Object.entries(services), ...children, ...Object.entries(workloads)];
+}
+
+function childrenOf(pid: number): readonly number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
 }
 
 function report(name: string, growth: Growth, series: readonly Sample[]): void {

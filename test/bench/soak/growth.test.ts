@@ -19,15 +19,15 @@ test("a process that breathes does not grow", () => {
   expect(Math.abs(flat.kibPerMinute)).toBeLessThan(50);
 });
 
-test("a leak of a megabyte a minute is growth, and so is one of a descriptor a minute", () => {
+test("a leak of two megabytes a minute is growth, and so is one of a descriptor a minute", () => {
   const memory = growthOf(
     samples(
-      (minute) => 100_000 + minute * 1_024,
+      (minute) => 100_000 + minute * 2_048,
       () => 40,
     ),
   );
   expect(memory.grows).toBe(true);
-  expect(memory.kibPerMinute).toBeCloseTo(1_024);
+  expect(memory.kibPerMinute).toBeCloseTo(2_048);
   const descriptors = growthOf(
     samples(
       () => 100_000,
