@@ -8,7 +8,6 @@
  *    conversation is lost: the client is told that lists may have changed, and what a server asked is taken back.
  * 4. The next dial follows at once, then ever more rarely, until one proves that the service is there or `redialForMs` are over.
  */
-import { setMaxListeners } from "node:events";
 import { circuitError, type CircuitEnd } from "../../circuit/circuit-end.ts";
 import type { Circuit } from "../../circuit/circuit.ts";
 import { backOff } from "../../connector/back-off.ts";
@@ -44,7 +43,6 @@ export class StdioConversation {
 
   constructor(options: DialStdioOptions) {
     this.#options = options;
-    setMaxListeners(0, this.#unwanted.signal);
   }
 
   async run(first: Circuit): Promise<DialStdioEnd> {
