@@ -246,7 +246,8 @@ describe("a dark TCP service", () => {
     const circuit = JSON.parse(listed.stdout) as { readonly circuitId: string };
     expect(circuit).toMatchObject({ service: "echo", hostId: expect.stringContaining("/server/"), router: "1" });
     const closed = new Promise((resolve) => socket.once("close", resolve));
-    const kicked = await run(["router", "kick", "--circuit", circuit.circuitId, "--reason", "e2e", "--json"]);
+    const shortId = circuit.circuitId.slice(0, 8);
+    const kicked = await run(["router", "kick", "--circuit", shortId, "--reason", "e2e", "--json"]);
     expect(JSON.parse(kicked.stdout)).toEqual({ tunnels: 0, circuits: 1 });
     await closed;
     expect((await run(["router", "kick", "--circuit", circuit.circuitId])).stderr).toContain("TARGET_NOT_FOUND");

@@ -10,7 +10,8 @@ export type CliErrorCode =
   | "DURATION_INVALID"
   | "ADDRESS_INVALID"
   | "CLIENT_UNKNOWN"
-  | "ROUTER_UNKNOWN";
+  | "ROUTER_UNKNOWN"
+  | "ID_AMBIGUOUS";
 
 /** A command that cannot do what it was asked, with what to do next. */
 export class CliError extends Error {

@@ -180,10 +180,41 @@ export async function kickOnRouters(
   context: Context,
 ): Promise<void> {
   const { terminal, signal } = context;
-  const request: KickRequest = { target: targetOf(workload, options), reason: options.reason };
-  const ended = await withAdmin(context, options, (admin) => kickOn(routersOf(admin, options.router), request, signal));
+  const given = targetOf(workload, options);
+  const ended = await withAdmin(context, options, async (admin) => {
+    const routers = routersOf(admin, options.router);
+    const target = { ...given, value: await wholeId(routers, given, signal) };
+    return await kickOn(routers, { target, reason: options.reason }, signal);
+  });
   if (options.json === true) terminal.printJson(ended);
   else terminal.print(`Ended ${formatCount(ended.tunnels, "tunnel")} and ${formatCount(ended.circuits, "circuit")}.`);
+}
+
+/** Lists show where an id begins: as much of it as names one thing is enough. @throws CliError ID_AMBIGUOUS */
+async function wholeId(
+  routers: readonly NamedRouter[],
+  { $case, value }: NonNullable<KickRequest["target"]>,
+  signal: AbortSignal,
+): Promise<string> {
+  // Every id begins with nothing.
+  if ($case === "workload" || value === "") return value;
+  const lists = await Promise.all(
+    routers.map(async ({ client }) => {
+      if ($case === "tunnelId") {
+        const listed = await client.listTunnels(ListTunnelsRequest.create(), { signal });
+        return listed.tunnels.map(({ tunnelId }) => tunnelId);
+      }
+      const listed = await client.listCircuits(ListCircuitsRequest.create(), { signal });
+      return listed.circuits.map(({ circuitId }) => circuitId);
+    }),
+  );
+  const [found, ...others] = new Set(lists.flat().filter((id) => id.startsWith(value)));
+  if (others.length === 0) return found ?? value;
+  throw new CliError({
+    code: "ID_AMBIGUOUS",
+    message: `${others.length + 1} ids begin with "${value}"`,
+    remedy: "Give more of it; --json lists have the whole.",
+  });
 }
 
 /** On each of them; it is an error only when none has it. */

@@ -95,7 +95,7 @@ function addDrain(router: Command, context: Context): void {
       `
 Examples:
   $ sallyport router drain --deadline 5m --reason "upgrade"
-  $ sallyport router drain 2 --wait && sudo systemctl restart sallyport-router@2
+  $ sallyport router drain 2 --deadline 10m --wait              returns when nothing runs there any more
   $ sallyport router drain 2 --deadline 0s                      end now what still runs
 
 A further drain moves the deadline. A drained router stays as it is until its process is stopped or restarted.`,
@@ -111,8 +111,8 @@ function addKick(router: Command, context: Context): void {
     .command("kick")
     .argument("[workload]", "all tunnels of a workload: its name, or a whole SPIFFE ID for one instance")
     .description("end tunnels or circuits now; nothing is denied for later")
-    .addOption(new Option("--tunnel <id>", "one tunnel, by its whole id").conflicts("circuit"))
-    .option("--circuit <id>", "one circuit, by its whole id")
+    .addOption(new Option("--tunnel <id>", "one tunnel, by its id or the beginning of it").conflicts("circuit"))
+    .option("--circuit <id>", "one circuit, by its id or the beginning of it")
     .addOption(new Option("--reason <text>", REASON_HELP).default("", "none"))
     .option("--router <name>", "on one router (default: wherever it is)")
     .option(STATE_FLAG, STATE_HELP)
@@ -122,7 +122,7 @@ function addKick(router: Command, context: Context): void {
       `
 Examples:
   $ sallyport router kick agent --reason "stuck"
-  $ sallyport router kick --circuit 0b9f1c2e-7d52-4d0e-9c11-7f3c1a2b4d5e
+  $ sallyport router kick --circuit 0b9f1c2e
 
 Who may, comes back at once. \`sallyport revoke\` denies.`,
     )
