@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { benchCall } from "./call.ts";
 import { benchCircuit } from "./circuit.ts";
+import { benchIdle } from "./idle.ts";
 import { benchRevoke } from "./revoke.ts";
 import { benchSoak } from "./soak.ts";
 import { benchSplice } from "./splice.ts";
@@ -11,6 +12,7 @@ const benches: Readonly<Record<string, { readonly run: (n: number) => Promise<vo
   circuit: { run: benchCircuit, n: 5 },
   revoke: { run: benchRevoke, n: 20 },
   splice: { run: benchSplice, n: 5 },
+  idle: { run: benchIdle, n: 5_000 },
   soak: { run: benchSoak, n: 30 },
   call: { run: benchCall, n: 1_000 },
 };

@@ -75,7 +75,7 @@ async function perGigabyte(owned: AsyncDisposableStack, network: BenchNetwork, l
   };
 
   const files = owned.use(await certificateFiles(relayIdentity));
-  const sinkPort = await sink.call("listenTls", host);
+  const sinkPort = await sink.call("listenTls", { echo: false, identity: host });
   let cipher = "";
   const relays: Path[] = [];
   for (const start of [startNginx, startHaproxy]) {

@@ -1,3 +1,4 @@
+export { collectGarbage } from "./collect-garbage.ts";
 export { forgeSvid } from "./forge-svid.ts";
 export type { Forgery } from "./forge-svid.ts";
 export { freePort } from "./free-port.ts";

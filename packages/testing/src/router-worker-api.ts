@@ -9,6 +9,8 @@ export interface RouterWorkerSetup {
     readonly maxStreamsPerTunnel?: number;
     readonly opensPerSecondPerIdentity?: number;
     readonly openBurstPerIdentity?: number;
+    readonly connectionsPerSecondPerSource?: number;
+    readonly overloadDelayMs?: number;
   };
   /** For its audit spool. */
   readonly folder: string;
@@ -29,4 +31,6 @@ export interface RouterWorkerApi {
   readonly issue: (workload: { readonly name: string; readonly instance: string }) => Promise<IssuedIdentity>;
   /** Live circuits. */
   readonly circuits: (nothing: null) => number;
+  /** Collects garbage, in a process that was started with `--expose-gc`. */
+  readonly collect: (nothing: null) => Promise<void>;
 }

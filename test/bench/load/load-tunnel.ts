@@ -9,8 +9,11 @@ import {
   FrameType,
   HEADER_BYTES,
   INITIAL_WINDOW_BYTES,
+  MAX_PAYLOAD_BYTES,
+  WireCode,
   encodeFrame,
   encodePing,
+  encodeReset,
   encodeWindow,
   u32At,
 } from "@sallyport/frame";
@@ -24,10 +27,13 @@ const grantBytes = INITIAL_WINDOW_BYTES / 2;
 export interface LoadTunnelOptions {
   readonly port: number;
   readonly identity: PemIdentity;
+  /** What a host sends on each stream that it is offered. Default: nothing. */
+  readonly answerBytes?: number;
 }
 
 interface Stream {
   creditBytes: number;
+  receivedBytes: number;
   ungrantedBytes: number;
   run: Buffer;
 }
@@ -38,11 +44,13 @@ export class LoadTunnel {
   readonly #socket: TLSSocket;
   readonly #streams = new Map<number, Stream>();
   readonly #answered = new Map<number, () => void>();
-  #wake: () => void = () => undefined;
+  readonly #answerBytes: number;
+  readonly #waiting = new Set<() => void>();
   #nextStreamId = 1;
 
-  private constructor(socket: TLSSocket) {
+  private constructor(socket: TLSSocket, answerBytes: number) {
     this.#socket = socket;
+    this.#answerBytes = answerBytes;
     const decoder = new FrameDecoder((type, flags, streamId, chunk, start, end) =>
       this.#onFrame(type, flags, streamId, chunk, start + HEADER_BYTES, end),
     );
@@ -53,10 +61,10 @@ export class LoadTunnel {
     });
   }
 
-  static async connect({ port, identity }: LoadTunnelOptions): Promise<LoadTunnel> {
+  static async connect({ port, identity, answerBytes = 0 }: LoadTunnelOptions): Promise<LoadTunnel> {
     const socket = connectTls(port, identity);
     await once(socket, "secureConnect");
-    const tunnel = new LoadTunnel(socket);
+    const tunnel = new LoadTunnel(socket, answerBytes);
     const value = {
       protocolVersion: 1,
       maxStreams: 256,
@@ -113,16 +121,26 @@ export class LoadTunnel {
     return sent;
   }
 
-  close(): void {
-    this.#socket.removeAllListeners("close");
-    this.#socket.on("error", () => undefined);
-    this.#socket.destroy();
+  /** On a fresh stream so many bytes there, and as many back from a host with `answerBytes`; then the stream is over. */
+  async exchange(service: string, bytes: number): Promise<void> {
+    const streamId = await this.open(service);
+    await this.send([streamId], bytes, MAX_PAYLOAD_BYTES);
+    while (this.#stream(streamId).receivedBytes < bytes) await this.#woken();
+    this.#socket.write(encodeReset(streamId, WireCode.cancelled));
+    this.#streams.delete(streamId);
   }
 
+  /** Until something arrives or may be sent again. */
   async #woken(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
+    this.#waiting.add(resolve);
     await promise;
+  }
+
+  #wake(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const resolve of waiting) resolve();
   }
 
   #onFrame(type: number, flags: number, streamId: number, chunk: Buffer, start: number, end: number): void {
@@ -138,8 +156,12 @@ export class LoadTunnel {
       case FrameType.open: {
         const accept = StreamAccept.encode(StreamAccept.create()).finish();
         this.#socket.write(encodeFrame(FrameType.accept, 0, streamId, accept));
+        if (this.#answerBytes > 0) void this.send([streamId], this.#answerBytes, MAX_PAYLOAD_BYTES);
         return;
       }
+      case FrameType.reset:
+        this.#streams.delete(streamId);
+        return;
       case FrameType.accept:
         return this.#answered.get(streamId)?.();
       case FrameType.control:
@@ -153,18 +175,20 @@ export class LoadTunnel {
   #onData(streamId: number, payloadBytes: number): void {
     this.receivedBytes += payloadBytes;
     const stream = this.#stream(streamId);
+    stream.receivedBytes += payloadBytes;
     stream.ungrantedBytes += payloadBytes;
     if (stream.ungrantedBytes >= grantBytes) {
       this.#socket.write(encodeWindow(streamId, stream.ungrantedBytes));
       stream.ungrantedBytes = 0;
     }
     this.onReceived();
+    this.#wake();
   }
 
   #stream(streamId: number): Stream {
     const known = this.#streams.get(streamId);
     if (known !== undefined) return known;
-    const stream = { creditBytes: INITIAL_WINDOW_BYTES, ungrantedBytes: 0, run: Buffer.alloc(0) };
+    const stream = { creditBytes: INITIAL_WINDOW_BYTES, receivedBytes: 0, ungrantedBytes: 0, run: Buffer.alloc(0) };
     this.#streams.set(streamId, stream);
     return stream;
   }

@@ -3,7 +3,13 @@ import { join } from "node:path";
 import { AuditEmitter } from "@sallyport/audit-log";
 import { pemOf, routerId, workloadId } from "@sallyport/identity";
 import { Service } from "@sallyport/proto/policy";
-import { createTestAuthority, serveWorker, type RouterWorkerApi, type TestAuthority } from "@sallyport/testing";
+import {
+  collectGarbage,
+  createTestAuthority,
+  serveWorker,
+  type RouterWorkerApi,
+  type TestAuthority,
+} from "@sallyport/testing";
 import { tuneHeapForBuffers } from "@sallyport/tunnel";
 import { Router } from "../router.ts";
 import { PolicyMirror } from "../store/policy-mirror.ts";
@@ -55,6 +61,7 @@ const api: RouterWorkerApi = {
     return { chain: pemOf(svid.certificateChain), privateKey, roots: pemOf(bundle.roots), trustDomain };
   },
   circuits: () => running().router.switchboard.circuits.size,
+  collect: collectGarbage,
 };
 
 function running(): { readonly authority: TestAuthority; readonly router: Router } {
