@@ -104,6 +104,13 @@ describe("what is wrong is said, with what to do next", () => {
       /--public-address/,
     ],
     ["an address that is none", ["up", "--listen", "8443", "--state", "./fresh"], 2, /"8443" is not host:port/],
+    ["a number of routers that is none", ["up", "--routers", "many"], 2, /whole number/],
+    [
+      "more routers than a machine runs",
+      ["up", "--routers", "17", "--state", "./fresh"],
+      2,
+      /ROUTERS_INVALID[\s\S]*1 to 16/,
+    ],
     ["host without a way to host", ["host", "files"], 2, /--mcp -- <command…>, or --tcp/],
     ["host --mcp without a command", ["host", "files", "--mcp"], 2, /Put it after --/],
     ["revoke without a subject", ["revoke"], 2, /exactly one subject/],
