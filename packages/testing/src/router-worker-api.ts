@@ -10,6 +10,8 @@ export interface RouterWorkerSetup {
     readonly opensPerSecondPerIdentity?: number;
     readonly openBurstPerIdentity?: number;
     readonly connectionsPerSecondPerSource?: number;
+    readonly firstByteMs?: number;
+    readonly handshakeMs?: number;
     readonly overloadDelayMs?: number;
   };
   /** For its audit spool. */

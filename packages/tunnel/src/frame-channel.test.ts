@@ -161,7 +161,8 @@ test("a small frame that waits in a congested channel keeps nothing of the chunk
   }
 });
 
-test("a large entry begins a batch of its own once small ones put the batch out of step", async () => {
+/** The bytes of each write that the carrier got for what `fill` queued. */
+async function batchesOf(fill: (channel: FrameChannel) => void): Promise<readonly number[]> {
   const [near, far] = duplexPair({ highWaterMark: 16_384 });
   const batches: number[] = [];
   near._writev = (chunks, done) => {
@@ -173,14 +174,32 @@ test("a large entry begins a batch of its own once small ones put the batch out 
     setImmediate(done);
   };
   const channel = new FrameChannel(near, inert);
-  channel.forward(data(1, 16_376));
-  channel.forward(data(1, 16_376));
-  channel.writeFrame(FrameType.fin, 0, 3);
-  channel.writeFrame(FrameType.fin, 0, 5);
-  channel.forward(data(1, 16_376));
+  fill(channel);
   while (channel.queuedBytes > 0) await new Promise(setImmediate);
-  expect(batches).toEqual([2 * 16_384 + 2 * 8, 16_384]);
   far.destroy();
+  return batches;
+}
+
+test("a large frame begins a batch of its own once small ones put the batch out of step", async () => {
+  const batches = await batchesOf((channel) => {
+    channel.forward(data(1, 16_376));
+    channel.forward(data(1, 16_376));
+    channel.writeFrame(FrameType.fin, 0, 3);
+    channel.writeFrame(FrameType.fin, 0, 5);
+    channel.forward(data(1, 16_376));
+  });
+  expect(batches).toEqual([2 * 16_384 + 2 * 8, 16_384]);
+});
+
+test("runs of small frames leave in one batch, whatever is between them", async () => {
+  const run = Buffer.concat(Array.from({ length: 15 }, () => data(1, 1_024)));
+  const batches = await batchesOf((channel) => {
+    channel.forward(data(1, 1_024));
+    channel.forward(run);
+    channel.forward(data(1, 1_024));
+    channel.forward(run);
+  });
+  expect(batches).toEqual([2 * 1_032 + 2 * run.length]);
 });
 
 test("a close sends what is queued first", async () => {

@@ -3,14 +3,15 @@
  *
  * O1. The carrier holds one batch (`batchBytes`), the queue the rest: what is queued can still be dropped or overtaken.
  * O2. What waits while congested costs memory in proportion to its bytes: small frames are packed.
- * O3. A large entry begins where a TLS record begins: full frames then travel one to a record, and arrive uncut. So a batch ends before a large entry
- *     that smaller ones have put out of step; the next begins when the carrier has taken it.
+ * O3. A large frame begins where a TLS record begins: full frames then travel one to a record, and arrive uncut. So a batch ends before an entry that
+ *     begins with a large frame and that smaller ones have put out of step; the next begins when the carrier has taken it. Runs of small frames
+ *     gain nothing by that, and would leave in a write each.
  * O4. A socket has copied what it was given when it calls back; another Duplex may pass the same bytes on. Only a socket's buffers are used again, or
  *     freed.
  */
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { HEADER_BYTES, MAX_FRAME_BYTES, dataRunBytes, writeDataRun } from "@sallyport/frame";
+import { HEADER_BYTES, MAX_FRAME_BYTES, dataRunBytes, payloadBytesAt, writeDataRun } from "@sallyport/frame";
 import type { ResolvedFrameChannelOptions } from "./frame-channel-options.ts";
 import { OutboundQueue } from "./outbound-queue.ts";
 import { passedMemory } from "./passed-memory.ts";
@@ -28,8 +29,8 @@ export interface OutboundEvents {
 /** Four full frames: what `writeData` takes at once. */
 export const MAX_RUN_PAYLOAD_BYTES: number = RUN_BYTES - (RUN_BYTES / MAX_FRAME_BYTES) * HEADER_BYTES;
 
-/** Entries from here on are worth a batch of their own (O3). */
-const LARGE_ENTRY_BYTES = 8192;
+/** Frames from here on are worth a batch of their own (O3). */
+const LARGE_PAYLOAD_BYTES = 8192;
 
 const runBuffers = new RunBuffers();
 
@@ -121,7 +122,8 @@ export class Outbound {
     carrier.cork();
     for (let batchBytes = 0; batchBytes < this.#options.batchBytes;) {
       const next = this.#queue.next;
-      if (next === null || (next.length >= LARGE_ENTRY_BYTES && batchBytes % MAX_FRAME_BYTES !== 0)) break;
+      if (next === null || (batchBytes % MAX_FRAME_BYTES !== 0 && payloadBytesAt(next, 0) >= LARGE_PAYLOAD_BYTES))
+        break;
       this.#queue.shift();
       batchBytes += next.length;
       this.#inFlight.push(next);
