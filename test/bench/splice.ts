@@ -19,6 +19,7 @@ const fullPayloadBytes = 16_376;
 const smallPayloadBytes = 1_024;
 const sliceBytes = 750_000_000;
 const smallSliceBytes = 200_000_000;
+const smallRounds = 20_000;
 
 /** Something that carries bytes from the source to the sink. */
 interface Path {
@@ -109,32 +110,58 @@ async function perGigabyte(owned: AsyncDisposableStack, network: BenchNetwork, l
   }
 }
 
+/**
+ * The splice by itself, from a received buffer to the buffers that leave, and then with TLS on both sides, where encryption and the kernel are most of what
+ * a frame costs, whoever relays it.
+ */
 async function perFrame(owned: AsyncDisposableStack, network: BenchNetwork, load: Load, n: number): Promise<void> {
   const { source, sink } = load;
   const identity = await network.router.call("issue", { name: "stranger", instance: "frames" });
+  const relays = (["splice", "plain"] as const).map((version) => ({
+    version,
+    worker: owned.use(startWorker<SpliceWorkerApi>(join(checkout, "services/router/src/testing/splice-worker.ts"))),
+  }));
+
+  const inMemory = new Map<string, number[]>(relays.map(({ version }) => [version, []]));
+  for (let turn = -1; turn < n; turn += 1) {
+    for (const { version, worker } of relays) {
+      const run = await worker.call("inMemory", { version, payloadBytes: smallPayloadBytes, rounds: smallRounds });
+      if (turn >= 0) inMemory.get(version)?.push(run.cpuSeconds / run.frames); // The first is for the compilers.
+    }
+  }
+  printFrames("router.splice.frames_per_cpu_second", inMemory, "each frame copied and encoded again", n);
+
   const paths: Path[] = [];
-  for (const version of ["splice", "plain"] as const) {
-    const file = join(checkout, "services/router/src/testing/splice-worker.ts");
-    const relay = owned.use(startWorker<SpliceWorkerApi>(file));
-    const port = await relay.call("start", { identity, version, circuits });
+  for (const { version, worker } of relays) {
+    const port = await worker.call("start", { identity, version, circuits });
     await sink.call("take", { port, identity });
     const tunnel = await source.call("connectTunnel", { port, identity });
     const streamIds = Array.from({ length: circuits }, (_, circuit) => 1 + 2 * circuit);
     paths.push({
       name: version,
       send: (bytes) => source.call("sendFrames", { tunnel, streamIds, bytes, payloadBytes: smallPayloadBytes }),
-      cpuSeconds: () => cpuSeconds(relay.pid),
+      cpuSeconds: () => cpuSeconds(worker.pid),
     });
   }
-  const samples = await inTurns(paths, load, smallSliceBytes, n);
-  const [own, peer] = [samples.get("splice") ?? [], samples.get("plain") ?? []];
-  const perSecond = (perByte: number): number => 1 / (perByte * smallPayloadBytes);
+  const perByte = await inTurns(paths, load, smallSliceBytes, n);
+  const withTls = new Map([...perByte].map(([name, values]) => [name, values.map((cost) => cost * smallPayloadBytes)]));
+  printFrames(
+    "router.splice.frames_per_cpu_second.with_tls",
+    withTls,
+    "each frame copied, encoded again and written",
+    n,
+  );
+}
+
+/** @param perFrame CPU seconds, by version. */
+function printFrames(figure: string, perFrame: ReadonlyMap<string, readonly number[]>, peer: string, n: number): void {
+  const [own, plain] = [perFrame.get("splice") ?? [], perFrame.get("plain") ?? []];
   print({
-    figure: "router.splice.frames_per_cpu_second",
-    value: Math.round(perSecond(median(own))),
+    figure,
+    value: Math.round(1 / median(own)),
     unit: "1/s",
-    ratio: round(ratioOf(peer, own)),
-    peer: `each frame copied, encoded again and written: ${Math.round(perSecond(median(peer)))} 1/s`,
+    ratio: round(ratioOf(plain, own)),
+    peer: `${peer}: ${Math.round(1 / median(plain))} 1/s`,
     n,
   });
 }

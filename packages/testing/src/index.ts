@@ -7,6 +7,6 @@ export type { IssueOptions, TestAuthority } from "./test-authority.ts";
 export { natsServer } from "./nats-server.ts";
 export type { TestNatsServer } from "./nats-server.ts";
 export type { IssuedIdentity, RouterWorkerApi, RouterWorkerSetup } from "./router-worker-api.ts";
-export type { SpliceWorkerApi } from "./splice-worker-api.ts";
+export type { SpliceRun, SpliceWorkerApi } from "./splice-worker-api.ts";
 export { serveWorker, startWorker } from "./worker-process.ts";
 export type { Worker } from "./worker-process.ts";

@@ -7,6 +7,7 @@ import { FrameChannel, tuneHeapForBuffers } from "@sallyport/tunnel";
 import { Leg, type Outlet } from "../splice/leg.ts";
 import { NaiveSplice } from "../splice/naive-splice.ts";
 import { Splice } from "../splice/splice.ts";
+import { spliceInMemory } from "./splice-in-memory.ts";
 
 tuneHeapForBuffers();
 
@@ -75,6 +76,7 @@ const api: SpliceWorkerApi = {
     if (address === null || typeof address === "string") throw new Error("The server has no port.");
     return address.port;
   },
+  inMemory: async (run) => spliceInMemory(run),
 };
 
 serveWorker(api);
