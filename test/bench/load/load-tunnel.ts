@@ -138,6 +138,12 @@ export class LoadTunnel {
     await promise;
   }
 
+  #answer(streamId: number): void {
+    const resolve = this.#answered.get(streamId);
+    this.#answered.delete(streamId);
+    resolve?.();
+  }
+
   #wake(): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
@@ -160,13 +166,15 @@ export class LoadTunnel {
         if (this.#answerBytes > 0) void this.send([streamId], this.#answerBytes, MAX_PAYLOAD_BYTES);
         return;
       }
+      case FrameType.goaway:
+        return;
       case FrameType.reset:
         this.#streams.delete(streamId);
         return;
       case FrameType.accept:
-        return this.#answered.get(streamId)?.();
+        return this.#answer(streamId);
       case FrameType.control:
-        if (Control.decode(chunk.subarray(start, end)).message?.$case === "hostResult") this.#answered.get(0)?.();
+        if (Control.decode(chunk.subarray(start, end)).message?.$case === "hostResult") this.#answer(0);
         return;
       default:
         throw new Error(`The router sent a frame of type ${type}.`);
