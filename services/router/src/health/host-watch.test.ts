@@ -1,7 +1,7 @@
 import { FrameType, WireCode } from "@sallyport/frame";
 import { ProbeResult } from "@sallyport/proto/tunnel";
 import { writeMessage, type IncomingStream, type TunnelStream } from "@sallyport/tunnel";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { RawTunnel } from "../testing/raw-tunnel.ts";
 import { RouterNetwork, emptyAccept, type TestHost } from "../testing/router-network.ts";
 
@@ -181,6 +181,19 @@ test("a workload that takes no probes stays unknown, and is dialed", async () =>
   await network.circuit(await network.connect("agent"), "files");
   expect(health()).toStrictEqual(["unknown"]);
   expect(network.recorded("host.down")).toHaveLength(0);
+});
+
+test("the longest pause that can be set is a pause", async () => {
+  const random = vi.spyOn(Math, "random").mockReturnValue(0);
+  network = await RouterNetwork.start({ limits: { probeEveryMs: 2 ** 31 - 1 } });
+  const host = new ProbedHost();
+  host.answer = "refusal";
+  await host.join();
+  await expect.poll(() => host.probes).toBe(1);
+  // Time for a hundred more, were the pause none.
+  for (let tunnel = 0; tunnel < 10; tunnel += 1) await network.connect("agent");
+  expect(host.probes).toBe(1);
+  random.mockRestore();
 });
 
 test("of two hosts the one that is up gets the dials", async () => {

@@ -21,6 +21,8 @@ const maxLooksWithoutProbe = 5;
 /** In place of each, for a workload that takes no probes. */
 const declinedPause = 12;
 const jitter = 0.2;
+/** A timer that is given more fires at once. */
+const maxTimerMs = 2 ** 31 - 1;
 
 /** One host on one tunnel, and when it is asked next. */
 export class WatchedHost implements Disposable {
@@ -48,7 +50,7 @@ export class WatchedHost implements Disposable {
   }
 
   #after(delayMs: number): NodeJS.Timeout {
-    return setTimeout(() => this.#look(), delayMs).unref();
+    return setTimeout(() => this.#look(), Math.min(delayMs, maxTimerMs)).unref();
   }
 
   #again(intervals = 1): void {
