@@ -17,7 +17,7 @@ import {
   encodeWindow,
   u32At,
 } from "@sallyport/frame";
-import { Control, HostAnnounce, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
+import { Control, HostAnnounce, Refusal, StreamAccept, StreamOpen } from "@sallyport/proto/tunnel";
 import type { PemIdentity } from "../peers/certificate-files.ts";
 
 /** What one write carries, about: four full TLS records. */
@@ -161,6 +161,11 @@ export class LoadTunnel {
         if (flags === 0) this.#socket.write(encodePing(chunk.subarray(start, end), true));
         return;
       case FrameType.open: {
+        if (StreamOpen.decode(chunk.subarray(start, end)).service === "sallyport.probe") {
+          const refusal = Refusal.create({ code: "NO_HOST", message: "A load is not probed." });
+          this.#socket.write(encodeFrame(FrameType.refuse, 0, streamId, Refusal.encode(refusal).finish()));
+          return;
+        }
         const accept = StreamAccept.encode(StreamAccept.create()).finish();
         this.#socket.write(encodeFrame(FrameType.accept, 0, streamId, accept));
         if (this.#answerBytes > 0) void this.send([streamId], this.#answerBytes, MAX_PAYLOAD_BYTES);
