@@ -12,7 +12,7 @@ export interface RouterLimits extends SourceLimits {
   readonly handshakeBurst: number;
   readonly maxWaitingHandshakes: number;
   readonly maxTunnels: number;
-  /** Of one SPIFFE ID. A workload keeps one tunnel per process, and a second one while it renews. */
+  /** Of one SPIFFE ID. A process keeps two, and twice that while it renews. */
   readonly maxTunnelsPerIdentity: number;
   readonly maxPassthroughs: number;
   /** The same of one source address. A site behind one address enrolls one after the other; each takes less than a second. */
